@@ -1,0 +1,30 @@
+"""What one round will do: how many samples, with which seeds, judged how."""
+
+from dataclasses import dataclass
+
+from gateway.core.policy import Policy
+from gateway.core.stopping import StopRule
+
+_SEEDS = 1 << 64
+_LOWEST_SEED = -(1 << 63)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A policy applied to one request."""
+
+    policy: Policy
+    seed: int
+    greedy: bool  # temperature 0: all samples share the seed
+    question: bytes  # digest of canonical body and seed: what breaks ties
+
+    @property
+    def rule(self) -> StopRule:
+        """The stop rule of this round."""
+        return StopRule(self.policy.stop, self.policy.quorum, self.policy.min_agreement)
+
+    def seed_of(self, index: int) -> int:
+        """Sample i samples with seed + i, as the engines' own `n` does; within int64, which they take."""
+        if self.greedy or index == 0:
+            return self.seed
+        return (self.seed + index - _LOWEST_SEED) % _SEEDS + _LOWEST_SEED

@@ -1,0 +1,109 @@
+"""Counting: ballots in, one Verdict out.
+
+Ballots are counted in sample order, never in arrival order, and every tie breaks by content, so the same
+candidates give the same verdict in every round.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from gateway.core.ballot import Ballot, Sample, Spoiled
+from gateway.core.divergence import divergence
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Votes per candidate, most votes first."""
+
+    counts: tuple[tuple[str, int], ...]
+
+    @property
+    def lead(self) -> int:
+        """Votes of the first candidate."""
+        return self.counts[0][1] if self.counts else 0
+
+    @property
+    def second(self) -> int:
+        """Votes of the next candidate."""
+        return self.counts[1][1] if len(self.counts) > 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result of a round: the winning sample and how sure one may be of it."""
+
+    winner: Sample
+    outcome: str  # unanimous | majority | plurality | tie | single | no_quorum
+    agreement: float  # winner's votes / (ballots + spoiled)
+    k: int
+    samples: int  # ballots + spoiled
+    distinct_answers: int
+    distinct_texts: int
+    divergence: int | None  # characters, None where all texts are the same
+    votes: tuple[int, ...]  # per candidate, most first
+    tokens: int  # completion tokens of all samples cast
+    same_pair: bool | None  # whether the first two ballots agree; None if there are no two
+
+
+def tally(answers: Sequence[str], question: bytes) -> Tally:
+    """Counts, ordered by votes and then by the digest of question and candidate.
+
+    Including the question keeps a label such as "yes" from winning the ties of every question.
+    """
+    counts = Counter(answers)
+    if len(counts) > 1:
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], _digest(question, item[0])))
+        return Tally(tuple(ordered))
+    return Tally(tuple(counts.items()))
+
+
+def decide(cast: Sequence[Ballot | Spoiled], k: int, quorum: int, question: bytes) -> Verdict:
+    """The verdict on at least one sample cast.
+
+    If every sample is spoiled the exact texts are counted instead: somebody still gets an answer, labelled
+    `no_quorum` with an agreement of 0.
+    """
+    in_order = sorted(cast, key=lambda vote: vote.sample.index)
+    ballots = [vote for vote in in_order if isinstance(vote, Ballot)]
+    counted = tally([ballot.answer for ballot in ballots], question)
+    group = [ballot for ballot in ballots if ballot.answer == counted.counts[0][0]] if ballots else in_order
+    texts = [vote.text for vote in in_order]
+    return Verdict(
+        winner=_representative(group, question),
+        outcome=_outcome(counted, len(ballots), len(in_order), k, quorum),
+        agreement=counted.lead / len(in_order),
+        k=k,
+        samples=len(in_order),
+        distinct_answers=len(counted.counts),
+        distinct_texts=len(set(texts)),
+        divergence=None
+        if len(set(texts)) == 1
+        else divergence([vote.sample.reply.shown for vote in in_order]),
+        votes=tuple(votes for _, votes in counted.counts),
+        tokens=sum(vote.sample.reply.tokens for vote in in_order),
+        same_pair=ballots[0].answer == ballots[1].answer if len(ballots) > 1 else None,
+    )
+
+
+def _representative(group: Sequence[Ballot | Spoiled], question: bytes) -> Sample:
+    """Of the winning answer's samples, the first one with the text that has the most copies."""
+    text = tally([vote.text for vote in group], question).counts[0][0]
+    return next(vote.sample for vote in group if vote.text == text)
+
+
+def _outcome(counted: Tally, ballots: int, total: int, k: int, quorum: int) -> str:
+    if ballots < quorum:
+        return "no_quorum"
+    if k == 1:
+        return "single"
+    if counted.lead == counted.second:
+        return "tie"
+    if counted.lead == total and total > 1:
+        return "unanimous"
+    return "majority" if counted.lead * 2 > total else "plurality"
+
+
+def _digest(question: bytes, candidate: str) -> bytes:
+    return sha256(question + candidate.encode("utf-8", "surrogatepass")).digest()
