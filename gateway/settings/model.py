@@ -1,0 +1,101 @@
+"""The settings as the rest of the program sees them: frozen, checked, with nothing left to parse.
+
+Durations are seconds, sizes are bytes. Every default is the documented one, so that a test writes
+`Settings(upstreams=(UpstreamSettings(url="http://127.0.0.1:8000"),))` and has what a user would have.
+Whatever is a secret, or may hold one, is kept out of `repr`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gateway.core.policy import PRESETS, Policy
+
+_DAY = 86_400.0
+_MEBIBYTE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """One LLM server. `url` has neither `/v1` nor a slash at its end."""
+
+    url: str
+    name: str = "upstream-1"
+    engine: str = "auto"
+    lane: str = "fast"
+    models: tuple[str, ...] = ()
+    weight: float = 1.0
+    max_in_flight: int | None = None
+    api_key: str | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ca_file: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """Where verdicts are pinned, and for how long."""
+
+    url: str = field(default="memory://", repr=False)
+    ttl: float = 7 * _DAY
+    memory: int = 64 * _MEBIBYTE
+    timeout: float = 0.25
+    prefix: str = "scg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long one call to an upstream may take, in seconds."""
+
+    connect: float = 2.0
+    first_byte: float = 120.0
+    idle: float = 60.0
+    total: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one process takes on at once, and what one request may ask for."""
+
+    max_k: int = 16
+    max_body: int = 64 * _MEBIBYTE
+    max_in_flight: int = 512
+    max_samples_in_flight: int = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The policy of the models whose name matches a shell-style pattern; the first match counts."""
+
+    model_pattern: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """One client's API key, known by its digest only."""
+
+    name: str
+    sha256: str = field(repr=False)
+    rpm: int | None = None
+    tpm: int | None = None
+    admin: bool = False
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a gateway process is told from outside."""
+
+    upstreams: tuple[UpstreamSettings, ...]
+    host: str = "127.0.0.1"
+    port: int = 8080
+    cache: CacheSettings = field(default_factory=CacheSettings)
+    policies: Mapping[str, Policy] = field(default_factory=lambda: PRESETS)
+    default_policy: Policy = PRESETS["majority"]
+    routes: tuple[Route, ...] = ()
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = field(default_factory=Limits)
+    keys: tuple[KeySettings, ...] = ()
+    page: bool = True
+    workers: int = 1
+    warnings: tuple[str, ...] = ()
