@@ -6,6 +6,7 @@ values that its presets name, so that a configuration never promises what nobody
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from math import inf, nan
 from types import MappingProxyType
 from typing import Any
 
@@ -102,7 +103,8 @@ def named_policies(definitions: Mapping[str, Mapping[str, object]]) -> dict[str,
         base = str(changes.pop("extends", name if name in PRESETS else "majority"))
         if base not in definitions and base not in PRESETS:
             raise PolicyError(f"{name}.extends", f"no policy {base!r}; known: {known(definitions)}")
-        parent = PRESETS[name] if base == name else make(base, (*path, name))
+        own_preset = base == name and name in PRESETS
+        parent = PRESETS[name] if own_preset else make(base, (*path, name))
         try:
             return parent.override(changes, name)
         except PolicyError as error:
@@ -155,11 +157,21 @@ def _integer(low: int) -> Callable[[object], int]:
     return parse
 
 
+def _number(value: object) -> float:
+    """A number or its text as a float; anything else is NaN, which lies in no range."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return nan
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return nan
+
+
 def _share(value: object) -> float:
-    number = float(value) if isinstance(value, str) else value
-    if not isinstance(number, int | float) or isinstance(number, bool) or not 0 <= number <= 1:
+    number = _number(value)
+    if not 0 <= number <= 1:
         raise ValueError("expected a number from 0 to 1")
-    return float(number)
+    return number
 
 
 def _one_of(*choices: str) -> Callable[[object], str]:
@@ -186,7 +198,7 @@ def _answer(value: object) -> str:
 
 def _stop(value: object) -> str:
     if isinstance(value, str) and value.startswith("beta:"):
-        confidence = float(value.removeprefix("beta:"))
+        confidence = _number(value.removeprefix("beta:"))
         if not 0.5 < confidence < 1:  # noqa: PLR2004  below a half every first vote would do
             raise ValueError("expected beta:C with C between 0.5 and 1")
         return f"beta:{confidence:g}"
@@ -209,10 +221,10 @@ def _spread(value: object) -> str:
 def _margin(value: object) -> float | None:
     if value is None or value is False or value == "off":
         return None
-    number = float(value) if isinstance(value, str) else value
-    if not isinstance(number, int | float) or isinstance(number, bool) or number < 0:
+    number = _number(value)
+    if not 0 <= number < inf:
         raise ValueError("expected off or a logprob gap of at least 0")
-    return float(number)
+    return number
 
 
 _PARSERS: Mapping[str, Callable[[object], Any]] = MappingProxyType({

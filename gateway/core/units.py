@@ -4,6 +4,7 @@ import re
 
 _DURATIONS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+_MOST = 1e18  # nobody means more, and further up floats overflow
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 
@@ -27,9 +28,12 @@ def format_duration(seconds: float) -> str:
 
 
 def _parse(value: object, units: dict[str, float] | dict[str, int], wanted: str, *, bare: float) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST:
         return value * bare
     match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or (match[2] and match[2] not in units):
         raise ValueError(f"expected {wanted}")
-    return float(match[1]) * (units[match[2]] if match[2] else bare)
+    quantity = float(match[1]) * (units[match[2]] if match[2] else bare)
+    if quantity > _MOST:
+        raise ValueError(f"expected {wanted}")
+    return quantity
