@@ -1,0 +1,1 @@
+"""Servers for the gateway to stand in front of: `python -m backend --help`."""

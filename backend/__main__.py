@@ -1,0 +1,103 @@
+"""`python -m backend torch`: an OpenAI-compatible server to put behind the gateway.
+
+Exit codes: 0 stopped as asked, 2 bad usage or a model that cannot be served (one line says why).
+"""
+
+import argparse
+import os
+import sys
+from typing import NoReturn
+
+from backend.errors import UsageError
+from backend.torch.config import DEVICES, DTYPES, EngineConfig, ServerConfig
+
+_EXAMPLES = """examples:
+  python -m backend torch                                   the shipped demo model on http://127.0.0.1:8000/v1
+  python -m backend torch --model random                    random weights: the worst case for determinism
+  python -m backend torch --max-batch-size 1 --port 8001    one request at a time: a reference lane
+  python -m backend torch --model ~/Llama-3.2-1B --device cuda --max-batch-size 64
+"""
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse would print the whole usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _OneLineParser(
+        prog="backend", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=_OneLineParser)
+    torch = commands.add_parser(
+        "torch",
+        help="serve a model with PyTorch",
+        description="Serve a model with PyTorch and continuous batching. Nothing is downloaded.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_server_options(torch.add_argument_group("server"))
+    _add_engine_options(torch.add_argument_group("engine"))
+    return parser
+
+
+def _add_server_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    group.add_argument("--port", type=int, default=8000, help="port to listen on, 0: any (%(default)s)")
+    group.add_argument("--served-model-name", metavar="NAME", help="name in the API (the model's own)")
+    group.add_argument(
+        "--shutdown-timeout",
+        type=float,
+        default=5.0,
+        metavar="S",
+        help="seconds that a stop waits for running answers (%(default)s)",
+    )
+
+
+def _add_engine_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--model", default="demo", help="a checkpoint's folder, demo or random (%(default)s)")
+    group.add_argument("--device", default="auto", help=f"{'|'.join(DEVICES)} (%(default)s)")
+    group.add_argument("--dtype", default="bfloat16", help=f"{'|'.join(DTYPES)} (%(default)s)")
+    group.add_argument(
+        "--max-batch-size",
+        type=int,
+        default=16,
+        metavar="N",
+        help="requests computed together; more wait; 1: one at a time (%(default)s)",
+    )
+    group.add_argument("--max-model-len", type=int, metavar="N", help="prompt + answer, tokens (the model's)")
+    group.add_argument(
+        "--prefill-tokens",
+        type=int,
+        metavar="N",
+        help="prompt tokens computed between two decode steps (128 on a CPU, 4096 on CUDA)",
+    )
+    group.add_argument("--seed", type=int, default=0, help="of random weights (%(default)s)")
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (PyTorch's choice)")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = vars(_parser().parse_args(argv))
+    command = options.pop("command")
+    # Models come from folders; a server that phones home to look for them would start late or not at all.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        server_names = ServerConfig.__dataclass_fields__
+        server = ServerConfig(**{name: options.pop(name) for name in server_names})
+        engine = EngineConfig(**options)
+        from backend.torch.serve import serve
+
+        serve(engine, server)
+    except UsageError as error:
+        print(f"backend {command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

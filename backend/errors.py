@@ -1,0 +1,37 @@
+"""What can go wrong, and who is told.
+
+* BackendError
+  x UsageError      the command cannot run as asked: one line, exit code 2
+  x RequestError    a client's mistake: an OpenAI-shaped 4xx
+  x EngineError     the engine failed a request: an OpenAI-shaped 5xx
+"""
+
+
+class BackendError(Exception):
+    """Base of all that this package raises on purpose."""
+
+
+class UsageError(BackendError):
+    """The command cannot run with these options; the message names the option and its value."""
+
+
+class RequestError(BackendError):
+    """A request that cannot be served as sent.
+
+    Attributes:
+        status: HTTP status to answer with.
+        param: the body member at fault, if one is.
+        code: OpenAI's machine-readable reason, if it has one.
+    """
+
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+        self.code = code
+
+
+class EngineError(BackendError):
+    """The engine could not finish a generation, or no longer runs."""

@@ -1,0 +1,166 @@
+"""The scheduler in a thread of its own, and asyncio on the other side.
+
+A step runs in the thread while the event loop goes on serving; requests that come or go meanwhile wait for the
+end of the step. So all state changes happen between steps, on one side, without locks.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+from backend.errors import EngineError
+from backend.torch.generation import Generation, Request, Update
+from backend.torch.metrics import Metrics
+from backend.torch.model import Model
+from backend.torch.scheduler import Progress, Scheduler
+
+_log = logging.getLogger(__name__)
+_PREFILL_TOKENS = {"cpu": 128, "cuda": 4096}
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """The engine gave up on a request."""
+
+    reason: str
+
+
+_News = tuple[int, Update | _Failed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticket:
+    """Where a generation's news go: the caller's queue, under the caller's number."""
+
+    index: int
+    queue: asyncio.Queue[_News]
+
+
+class Engine:
+    """Answers requests with one model, many at a time. An async context manager."""
+
+    def __init__(
+        self, model: Model, metrics: Metrics, *, max_batch_size: int, prefill_tokens: int | None = None
+    ) -> None:
+        self._model = model
+        self._metrics = metrics
+        self._scheduler = Scheduler(
+            model, max_batch_size, prefill_tokens or _PREFILL_TOKENS[model.device.type]
+        )
+        self._tickets: dict[Generation, _Ticket] = {}
+        self._arrived: list[Generation] = []
+        self._departed: list[Generation] = []
+        self._wake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._task: asyncio.Task[None] | None = None
+        metrics.watch(lambda: self._scheduler.num_running, lambda: self.num_waiting)
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests without a batch slot."""
+        return len(self._arrived) + self._scheduler.num_waiting
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether requests can be answered."""
+        return self._task is not None and not self._task.done()
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="engine")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        # A step cannot be interrupted; the process must not go before it has ended.
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def generate(self, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, Update]]:
+        """Answer all `requests`; yields (position of the request, update) until each has finished.
+
+        Closing the iterator early aborts what is unfinished.
+
+        Raises:
+            EngineError: the engine failed or has stopped.
+        """
+        if not self.is_alive:
+            raise EngineError("the engine has stopped")
+        queue: asyncio.Queue[_News] = asyncio.Queue()
+        generations = [self._submit(request, _Ticket(at, queue)) for at, request in enumerate(requests)]
+        unfinished = len(generations)
+        try:
+            while unfinished:
+                index, news = await queue.get()
+                if isinstance(news, _Failed):
+                    raise EngineError(news.reason)
+                unfinished -= news.finish_reason is not None
+                yield index, news
+        finally:
+            for generation in generations:
+                self._leave(generation)
+
+    def _submit(self, request: Request, ticket: _Ticket) -> Generation:
+        model = self._model
+        generation = Generation(request, model.tokenizer, model.device, model.max_len)
+        self._tickets[generation] = ticket
+        self._arrived.append(generation)
+        self._wake.set()
+        return generation
+
+    def _leave(self, generation: Generation) -> None:
+        """Abort unless finished: a finished generation has no ticket any more."""
+        if self._tickets.pop(generation, None) is not None:
+            self._departed.append(generation)
+            self._metrics.record_abort()
+            self._wake.set()
+
+    async def _run(self) -> None:
+        """Step while there is work, sleep while there is none."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._wake.wait()
+                self._settle()
+                if not self._scheduler.has_work:
+                    self._wake.clear()
+                    continue
+                try:
+                    progress = await loop.run_in_executor(self._thread, self._scheduler.step)
+                except RuntimeError as error:
+                    # PyTorch's errors, out of memory included, are RuntimeErrors: this batch is lost, not the server.
+                    _log.exception("a step failed")
+                    self._fail(f"the engine failed: {str(error).splitlines()[0]}")
+                else:
+                    self._deliver(progress)
+        finally:
+            self._fail("the engine has stopped")
+
+    def _settle(self) -> None:
+        """Tell the scheduler who came and who left during the last step."""
+        for generation in self._arrived:
+            self._scheduler.add(generation)
+        for generation in self._departed:
+            generation.abort()
+        self._arrived, self._departed = [], []
+
+    def _deliver(self, progress: Progress) -> None:
+        self._metrics.record(progress)
+        for generation, update in progress.updates:
+            ticket = self._tickets.get(generation)
+            if ticket is None:
+                continue
+            ticket.queue.put_nowait((ticket.index, update))
+            if update.finish_reason is not None:
+                del self._tickets[generation]
+
+    def _fail(self, reason: str) -> None:
+        """Give up on everything under way."""
+        self._scheduler.clear()
+        self._arrived, self._departed = [], []
+        for ticket in self._tickets.values():
+            ticket.queue.put_nowait((ticket.index, _Failed(reason)))
+        self._tickets.clear()

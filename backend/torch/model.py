@@ -1,0 +1,196 @@
+"""Weights and tokenizer by transformers; one forward pass over a padded batch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from backend.errors import UsageError
+from backend.torch.config import RANDOM, EngineConfig
+from backend.torch.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from backend.torch.batch import PaddedCache
+
+# Enough for a conversation, and a bound for the cache where a model allows more than memory does.
+_DEFAULT_MAX_LEN = 8192
+# Wide and deep enough that bf16 rounding flips tokens, small enough for a laptop: 3.5 M parameters.
+_RANDOM_WIDTH, _RANDOM_LAYERS, _HEAD_DIM = 256, 4, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded checkpoint.
+
+    Attributes:
+        root: where the weights come from, as `/v1/models` shows it.
+        max_len: prompt and answer together, tokens.
+    """
+
+    name: str
+    root: str
+    network: nn.Module
+    tokenizer: Tokenizer
+    device: torch.device
+    dtype: torch.dtype
+    max_len: int
+
+    @property
+    def num_parameters(self) -> int:
+        """How many weights there are, tied ones counted once."""
+        return sum(weight.numel() for weight in self.network.parameters())
+
+    @property
+    def dtype_name(self) -> str:
+        """`bfloat16` and the like."""
+        return str(self.dtype).removeprefix("torch.")
+
+    @torch.inference_mode()
+    def forward(self, tokens: Tensor, mask: Tensor, cache: "PaddedCache") -> Tensor:
+        """Compute the columns `tokens` and append them to `cache`.
+
+        Args:
+            tokens: [rows, columns], the last columns of every row.
+            mask: [rows, cached columns + columns], False where a row is padding.
+            cache: what was computed before; grows by `columns`.
+
+        Returns:
+            Logits of the last column, [rows, vocabulary], float32.
+        """
+        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
+        output = self.network(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = output.logits
+        return logits[:, -1].float()
+
+
+def load(config: EngineConfig) -> Model:
+    """Read or make the model that `config` names.
+
+    Raises:
+        UsageError: the folder holds no model that this engine can run, or CUDA is not there.
+    """
+    device = _device(config.device)
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    _quieten()
+    dtype = getattr(torch, config.dtype)
+    tokenizer = Tokenizer.load(config.folder)
+    if config.model == RANDOM:
+        network = _random_network(len(tokenizer), config.seed)
+        root = f"{RANDOM}-{_RANDOM_WIDTH}x{_RANDOM_LAYERS}-seed{config.seed}"
+    else:
+        network = _read_network(config.folder, dtype)
+        root = config.model
+    network.eval().requires_grad_(requires_grad=False)
+    _check_layers(config.model, network)
+    tokenizer = tokenizer.with_ends(_end_tokens(network))
+    max_len = _max_len(config, network)
+    return Model(config.name, root, network.to(device, dtype), tokenizer, device, dtype, max_len)
+
+
+def _device(name: str) -> torch.device:
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device cuda: this PyTorch ({torch.__version__}) sees no CUDA device")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _quieten() -> None:
+    """Keep transformers' progress bars and advice out of a server's output."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def _read_network(folder: Path, dtype: torch.dtype) -> nn.Module:
+    """Load every weight, or refuse: transformers would fill the gaps of half a checkpoint at random."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise UsageError(f"--model {folder}: {_first_line(error)}") from error
+    network: nn.Module
+    network, report = loaded
+    gaps = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    if gaps:
+        raise UsageError(f"--model {folder}: {len(gaps)} weights are missing or misshapen, {gaps[0]} first")
+    return network
+
+
+def _random_network(vocabulary: int, seed: int) -> nn.Module:
+    """A Llama that was never trained: its near-ties are what batching disturbs most.
+
+    Made in float32 on the CPU whatever it runs in, so that a seed names the same weights everywhere.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=_RANDOM_WIDTH,
+        intermediate_size=3 * _RANDOM_WIDTH,
+        num_hidden_layers=_RANDOM_LAYERS,
+        num_attention_heads=_RANDOM_WIDTH // _HEAD_DIM,
+        num_key_value_heads=_RANDOM_WIDTH // _HEAD_DIM,
+        max_position_embeddings=2048,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config)
+
+
+def _check_layers(name: str, network: Any) -> None:
+    """Refuse recurrent and linear layers: their state cannot be shifted as the padded cache is."""
+    kinds: tuple[str, ...] = getattr(_text_config(network), "layer_types", None) or ()
+    strange = sorted({kind for kind in kinds if not kind.endswith("attention") or kind.startswith("linear")})
+    if strange:
+        raise UsageError(f"--model {name}: layers of kind {', '.join(strange)} are not supported")
+
+
+def _max_len(config: EngineConfig, network: Any) -> int:
+    own: int = getattr(_text_config(network), "max_position_embeddings", _DEFAULT_MAX_LEN)
+    if config.max_model_len is None:
+        return min(own, _DEFAULT_MAX_LEN)
+    if config.max_model_len > own:
+        raise UsageError(f"--max-model-len {config.max_model_len}: the model goes up to {own}")
+    return config.max_model_len
+
+
+def _text_config(network: Any) -> "PretrainedConfig":
+    return network.config.get_text_config()  # type: ignore[no-any-return]
+
+
+def _end_tokens(network: Any) -> frozenset[int]:
+    """The ids that end an answer, by the checkpoint's generation config, else its config."""
+    generation = getattr(network, "generation_config", None)
+    ends = getattr(generation, "eos_token_id", None)
+    if ends is None:
+        ends = _text_config(network).eos_token_id
+    if ends is None:
+        return frozenset()
+    return frozenset([ends] if isinstance(ends, int) else ends)
+
+
+def _first_line(error: BaseException) -> str:
+    """Transformers explains itself over many lines; a command line has room for one."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
