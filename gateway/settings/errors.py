@@ -9,11 +9,11 @@ class Problem:
 
     key: str
     message: str
-    source: str = ""
+    origin: str = ""  # `in scg.yaml`, `from SCG_PORT`, `from --port`; empty where nobody gave the key
 
     def __str__(self) -> str:
-        where = f" (in {self.source})" if self.source else ""
-        return f"{self.key}: {self.message}{where}" if self.key else f"{self.message}{where}"
+        said = f"{self.key}: {self.message}" if self.key else self.message
+        return f"{said} ({self.origin})" if self.origin else said
 
 
 class ConfigError(ValueError):

@@ -1,0 +1,180 @@
+"""The configuration as users write it, and its JSON schema: `python -m gateway.settings.schema` prints that."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, WithJsonSchema, field_validator
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import WithDefaultSchema
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.core.policy import ANSWERS, FIELDS, ON_DISAGREEMENT, STOPS, Policy, parse_field
+from gateway.settings import fields as of
+from gateway.settings.model import CacheSettings, Limits, Settings, Timeouts
+
+_POLICY = Policy()
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_CACHE, _TIMEOUTS, _LIMITS, _SETTINGS = CacheSettings(), Timeouts(), Limits(), Settings(upstreams=())
+
+
+class Section(BaseModel):
+    """A mapping of the file. Unknown keys are errors; values never appear in pydantic's own messages."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class UpstreamSection(Section):
+    """One LLM server."""
+
+    url: of.UpstreamUrl = Field(description="with or without /v1")
+    name: of.Name | None = Field(None, description="in metrics and logs; upstream-1, upstream-2 by default")
+    engine: Annotated[str, *of.choice("auto", "vllm", "sglang", "lmdeploy", "openai", "torch")] = "auto"
+    lane: of.Lane = "fast"
+    models: of.Words = Field([], description="what it serves; empty: what its /v1/models lists")
+    weight: of.Weight = 1.0
+    max_in_flight: of.Count | None = Field(None, description="requests at once; 1 serialises")
+    api_key: of.Secret | None = None
+    api_key_file: of.Text | None = Field(None, description="a file that holds the key")
+    headers: dict[of.HeaderName, of.Header] = Field({}, description="added to every request to it")
+    ca_file: of.Text | None = Field(None, description="certificates (PEM) to trust for https")
+    revision: of.Text | None = Field(None, description="names the weights; part of every pin's key")
+
+
+class CacheSection(Section):
+    """Where verdicts are pinned."""
+
+    url: of.CacheUrl = Field(SecretStr(_CACHE.url), json_schema_extra={"default": _CACHE.url})
+    ttl: of.Duration = of.duration(_CACHE.ttl)
+    memory: of.Size = of.size(_CACHE.memory, "of the process's own layer; 0 turns it off")
+    timeout: of.Duration = of.duration(_CACHE.timeout)
+    prefix: of.Prefix = _CACHE.prefix
+
+
+class PolicySection(Section):
+    """Any field of a policy. The core parses them, for requests as well: one grammar, one set of messages."""
+
+    k: Annotated[Any, WithJsonSchema(of.COUNT)] = None
+    lane: Annotated[Any, WithJsonSchema({"enum": ["fast"]})] = None
+    answer: Annotated[Any, WithJsonSchema({"enum": list(ANSWERS)})] = None
+    stop: Annotated[Any, WithJsonSchema({"enum": list(STOPS)})] = None
+    min_ballots: Annotated[Any, WithJsonSchema(of.COUNT)] = None
+    min_agreement: Annotated[Any, WithJsonSchema(_SHARE)] = None
+    on_disagreement: Annotated[Any, WithJsonSchema({"enum": list(ON_DISAGREEMENT)})] = None
+    reference_fallback: Annotated[Any, WithJsonSchema({"enum": ["error"]})] = None
+    spread: Annotated[Any, WithJsonSchema({"enum": ["together"]})] = None
+    salt: Annotated[Any, WithJsonSchema(of.SWITCH)] = None
+    when: Annotated[Any, WithJsonSchema({"enum": ["always", "deterministic"]})] = None
+    measure: Annotated[Any, WithJsonSchema(_SHARE)] = None
+    measure_k: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 2})] = None
+    recheck: Annotated[Any, WithJsonSchema(_SHARE)] = None
+    wave: Annotated[Any, WithJsonSchema(of.COUNT)] = None
+    stream_launch: Annotated[Any, WithJsonSchema({"enum": ["lazy"]})] = None
+    accept_margin: Annotated[Any, WithJsonSchema({"enum": [False, "off"]})] = None
+    pin_truncated: Annotated[Any, WithJsonSchema({"enum": ["auto", "always", "never"]})] = None
+    shed: Annotated[Any, WithJsonSchema(of.SWITCH)] = None
+    sample_timeout: Annotated[Any, WithJsonSchema(of.DURATION)] = None
+    deadline: Annotated[Any, WithJsonSchema(of.DURATION)] = None
+    ttl: Annotated[Any, WithJsonSchema(of.DURATION)] = None
+    cache: Annotated[Any, WithJsonSchema(of.SWITCH)] = None
+
+    @field_validator(*FIELDS, mode="before")
+    @classmethod
+    def _parsed(cls, value: object, info: ValidationInfo) -> object:
+        field = str(info.field_name)
+        if isinstance(getattr(_POLICY, field), bool):
+            value = of.switch(value)
+        return parse_field(field, value)
+
+
+class PolicyDefinition(PolicySection):
+    """A policy of one's own."""
+
+    extends: of.Name | None = Field(None, description="a preset or another policy; majority by default")
+
+
+class VoteSection(PolicySection):
+    """The policy of every request that no route and no header gives another one."""
+
+    policy: of.Name = _SETTINGS.default_policy.name
+
+
+class RouteSection(Section):
+    """The policy of some models; the first route that matches counts."""
+
+    model: of.Text = Field(description="a model's name, or a pattern like qwen3-*")
+    policy: of.Name
+
+
+class TimeoutsSection(Section):
+    """How long one call to an upstream may take."""
+
+    connect: of.Duration = of.duration(_TIMEOUTS.connect)
+    first_byte: of.Duration = of.duration(_TIMEOUTS.first_byte)
+    idle: of.Duration = of.duration(_TIMEOUTS.idle)
+    total: of.Duration = of.duration(_TIMEOUTS.total)
+
+
+class LimitsSection(Section):
+    """What one process takes on at once, and what one request may ask for."""
+
+    max_k: of.Count = _LIMITS.max_k
+    max_body: of.BodySize = of.size(_LIMITS.max_body)
+    max_in_flight: of.Count = _LIMITS.max_in_flight
+    max_samples_in_flight: of.Count = _LIMITS.max_samples_in_flight
+
+
+class KeySection(Section):
+    """A client's API key, by its digest."""
+
+    name: of.Name
+    sha256: of.Digest
+    rpm: of.Count | None = Field(None, description="requests per minute")
+    tpm: of.Count | None = Field(None, description="tokens per minute")
+    admin: of.Switch = False
+    replace: of.Switch = Field(default=False, description="may replace pins by Cache-Control: no-cache")
+
+
+class ConfigFile(BaseSettings):
+    """The configuration of the gateway. Every key is also a variable: SCG_CACHE__TTL is cache.ttl."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", hide_input_in_errors=True, validate_default=False, title="scg configuration"
+    )
+
+    host: of.Text = _SETTINGS.host
+    port: of.Port = Field(_SETTINGS.port, description="0: any free one")
+    upstreams: list[UpstreamSection] = []
+    cache: CacheSection = CacheSection()
+    vote: VoteSection = VoteSection()
+    policies: dict[of.Name, PolicyDefinition] = {}
+    routes: list[RouteSection] = []
+    timeouts: TimeoutsSection = TimeoutsSection()
+    limits: LimitsSection = LimitsSection()
+    keys: list[KeySection] = []
+    page: of.Switch = Field(_SETTINGS.page, description="the live page at /")
+    workers: of.Workers = 1
+
+
+class _Terse(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  the base class's signature
+        """Titles would only repeat the keys."""
+        return False
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        """No default is no news, and that of a section is the sum of its keys'."""
+        made = super().default_schema(schema)
+        if made.get("default") is None or "$ref" in made:
+            made.pop("default", None)
+        return made
+
+
+def json_schema() -> str:
+    """The schema for editors and CI, as it is shipped in `gateway/config.schema.json`."""
+    made = ConfigFile.model_json_schema(schema_generator=_Terse)
+    schema = {"$schema": GenerateJsonSchema.schema_dialect} | made
+    return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema())

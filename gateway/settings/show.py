@@ -1,0 +1,74 @@
+"""The effective configuration as YAML that the gateway would take again, without the secrets."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import yaml
+
+from gateway.core.policy import PRESETS, Policy
+from gateway.core.units import format_duration
+from gateway.settings.model import Settings, UpstreamSettings
+from gateway.settings.sources import Origins
+from gateway.settings.spelling import MASK, format_size, mask_url
+
+_DURATIONS = frozenset({"sample_timeout", "deadline", "ttl"})
+
+
+def show(settings: Settings, origins: Origins) -> str:
+    """One key after the other, each with a comment that says who gave it."""
+    return "".join(_section(key, value, origins.below(key)) for key, value in _tree(settings).items())
+
+
+def _section(key: str, value: Any, given_by: list[str]) -> str:
+    text = yaml.safe_dump({key: value}, sort_keys=False, allow_unicode=True, width=1000)
+    first, rest = text.split("\n", 1)
+    return f"{first}  # {', '.join(given_by)}\n{rest}"
+
+
+def _tree(settings: Settings) -> dict[str, Any]:
+    cache, timeouts, limits = settings.cache, settings.timeouts, settings.limits
+    own = {name: policy for name, policy in settings.policies.items() if PRESETS.get(name) != policy}
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "upstreams": [_upstream(upstream) for upstream in settings.upstreams],
+        "cache": {
+            "url": mask_url(cache.url),
+            "ttl": format_duration(cache.ttl),
+            "memory": format_size(cache.memory),
+            "timeout": format_duration(cache.timeout),
+            "prefix": cache.prefix,
+        },
+        "vote": {"policy": settings.default_policy.name} | _policy(settings.default_policy),
+        "policies": {name: _policy(policy) for name, policy in own.items()},
+        "routes": [{"model": route.model_pattern, "policy": route.policy.name} for route in settings.routes],
+        "timeouts": {
+            field.name: format_duration(getattr(timeouts, field.name)) for field in fields(timeouts)
+        },
+        "limits": {field.name: getattr(limits, field.name) for field in fields(limits)}
+        | {"max_body": format_size(limits.max_body)},
+        "keys": [],
+        "page": settings.page,
+        "workers": settings.workers,
+    }
+
+
+def _upstream(upstream: UpstreamSettings) -> dict[str, Any]:
+    shown = {field.name: getattr(upstream, field.name) for field in fields(upstream)} | {
+        "models": list(upstream.models),
+        "api_key": MASK if upstream.api_key else None,
+        "headers": {name: MASK for name, _ in upstream.headers},
+    }
+    return _given({"name": upstream.name} | shown)
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    shown = {field.name: getattr(policy, field.name) for field in fields(policy) if field.name != "name"}
+    for name in _DURATIONS:
+        shown[name] = None if shown[name] is None else format_duration(shown[name])
+    return _given(shown)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
