@@ -247,7 +247,8 @@ ROUNDS: list[Json] = [
     ),
     lines(
         "Margin",
-        "How far the winner was ahead: small margins are the rounds that may go the other way next time.",
+        "Smallest gap between the log probabilities of a sample's best two tokens: where it is near 0, the last "
+        "bits of a logit decide.",
         quantiles("scg_margin", *CHOSEN, at=(0.1, 0.5)),
     ),
     rates_by(
@@ -335,7 +336,7 @@ UPSTREAMS: list[Json] = [
         "Circuit breakers",
         "An open breaker keeps requests away until a trial succeeds.",
         {"{{upstream}}": "max by (upstream) (scg_breaker_state)"},
-        {0: ("closed", "green"), 1: ("half open", "orange"), 2: ("open", "red")},
+        {0: ("closed", "green"), 1: ("open", "red")},
     ),
     rates_by(
         "upstream, result",
