@@ -33,6 +33,7 @@ class Sample:
     reply: Reply
     body: bytes = b""
     streamed: bool = False
+    headers: tuple[tuple[str, str], ...] = ()  # those that pass back to the client
     upstream: str = ""
 
 
@@ -50,7 +51,7 @@ class Abstention:
     @property
     def is_final(self) -> bool:
         """A 4xx that no retry can mend: the request itself is at fault (RFC 9110, section 15.5)."""
-        return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 425, 429}  # noqa: PLR2004
+        return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 425, 429}
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ def _answer(value: object) -> str:
 def _stop(value: object) -> str:
     if isinstance(value, str) and value.startswith("beta:"):
         confidence = _number(value.removeprefix("beta:"))
-        if not 0.5 < confidence < 1:  # noqa: PLR2004  below a half every first vote would do
+        if not 0.5 < confidence < 1:  # below a half every first vote would do
             raise ValueError("expected beta:C with C between 0.5 and 1")
         return f"beta:{confidence:g}"
     return _one_of(*STOPS, "beta:C")(value)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.core.round import NoQuorum, Round
+from gateway.core.round import NoSamples, Round
 from gateway.core.vote import Verdict
 
 
@@ -43,7 +43,7 @@ def record_round(
         model=model,
         policy=policy.name,
         spread=policy.spread.partition(":")[0],
-        verdict=None if isinstance(ended.result, NoQuorum) else ended.result,
+        verdict=None if isinstance(ended.result, NoSamples) else ended.result,
         ballots=standing.ballots,
         spoiled=standing.spoiled,
         abstained=ended.abstained,

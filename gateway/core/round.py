@@ -29,7 +29,7 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class NoQuorum:
+class NoSamples:
     """A round without a verdict: what came instead of samples, in sample order."""
 
     abstentions: tuple[Abstention, ...]
@@ -43,11 +43,11 @@ class NoQuorum:
             if abstention.is_final:
                 return abstention
         alike = {(abstention.reason, abstention.status) for abstention in self.abstentions}
-        return self.abstentions[-1] if len(alike) == 1 and self.samples == 0 else None
+        return self.abstentions[-1] if len(alike) == 1 else None
 
 
 Action = Launch | Cancel
-Result = Verdict | NoQuorum
+Result = Verdict | NoSamples
 
 
 class Round:
@@ -135,6 +135,6 @@ class Round:
         policy = self.plan.policy
         return decide([*self._ballots, *self._spoiled], policy.k, policy.quorum, self.plan.question)
 
-    def _without_quorum(self) -> NoQuorum:
+    def _without_quorum(self) -> NoSamples:
         in_order = tuple(sorted(self._abstentions, key=lambda abstention: abstention.index))
-        return NoQuorum(in_order, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)
+        return NoSamples(in_order, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)

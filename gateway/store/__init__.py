@@ -1,0 +1,1 @@
+"""Where verdicts are pinned, and who votes on what at the moment."""

@@ -1,0 +1,1 @@
+"""The protocols' edge: JSON, SSE and headers in and out. Dicts end here."""

@@ -1,0 +1,152 @@
+"""Everything that a client can be told went wrong.
+
+* GatewayError
+  x ClientError            the request is at fault; nothing was sent upstream
+    - BadRequest           400, `param` names the member
+    - Forbidden            403
+    - NotFound             404
+    - MethodNotAllowed     405
+    - TooLarge             413
+  x NoAgreement            422, the policy rejects a vote without agreement
+  x Overloaded             429
+  x UpstreamAnswered       the upstream's own error, passed on byte for byte
+  x NoQuorum               502, too few samples came for a vote
+  x UpstreamUnreachable    502, no connection to any upstream
+  x Draining               503
+  x NotCached              504, `only-if-cached` and nothing pinned
+  x DeadlineExceeded       504
+
+Status, type and code are the class's; SDKs branch on them. `should_retry` becomes `x-should-retry`, which
+openai-python obeys: a vote that failed would fail again at k times the cost.
+"""
+
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """A failure with an HTTP status and OpenAI's error members."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: ClassVar[str | None] = "internal_error"
+    should_retry: ClassVar[bool | None] = None
+
+    def __init__(
+        self, message: str, *, param: str | None = None, headers: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers = headers
+
+
+class ClientError(GatewayError):
+    """The request is at fault."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "bad_request"
+
+
+class BadRequest(ClientError):
+    """400: a member that cannot be taken; `param` names it."""
+
+    code = "invalid_value"
+
+
+class Forbidden(ClientError):
+    """403: an admin endpoint asked for from elsewhere."""
+
+    status = 403
+    type = "permission_error"
+    code = "forbidden"
+
+
+class NotFound(ClientError):
+    """404: no such route, or nothing under this key."""
+
+    status = 404
+    code = "not_found"
+
+
+class MethodNotAllowed(ClientError):
+    """405: the route exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class TooLarge(ClientError):
+    """413: a body over `limits.max_body`."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class NoAgreement(GatewayError):
+    """422: the vote ended below `min_agreement` under `on_disagreement: reject`. Never 409, which SDKs retry."""
+
+    status = 422
+    type = "no_agreement"
+    code = "no_agreement"
+    should_retry = False
+
+
+class Overloaded(GatewayError):
+    """429: more at once than the limits allow."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "overloaded"
+
+
+class UpstreamAnswered(GatewayError):
+    """An upstream's own error: its status and its body go to the client as they came."""
+
+    code = "upstream_error"
+
+    def __init__(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(f"upstream answered {status}", headers=headers)
+        self.upstream_status = status
+        self.body = body
+
+
+class NoQuorum(GatewayError):
+    """502: too few samples came, and for different reasons."""
+
+    status = 502
+    type = "upstream_error"
+    code = "no_quorum"
+    should_retry = False
+
+
+class UpstreamUnreachable(GatewayError):
+    """502: no upstream could be connected to."""
+
+    status = 502
+    type = "upstream_error"
+    code = "upstream_unreachable"
+
+
+class Draining(GatewayError):
+    """503: this process is shutting down."""
+
+    status = 503
+    code = "draining"
+
+
+class NotCached(GatewayError):
+    """504: `Cache-Control: only-if-cached` and nothing pinned (RFC 9111, section 5.2.1.7)."""
+
+    status = 504
+    code = "not_cached"
+    should_retry = False
+
+
+class DeadlineExceeded(GatewayError):
+    """504: no verdict within the deadline."""
+
+    status = 504
+    type = "timeout_error"
+    code = "deadline_exceeded"
+    should_retry = False

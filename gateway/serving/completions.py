@@ -1,0 +1,118 @@
+"""The voted endpoints."""
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+from aiohttp import web
+
+from gateway.errors import GatewayError
+from gateway.serving.edge import Trace, trace_of
+from gateway.serving.gateway import GATEWAY, Gateway
+from gateway.serving.landing import Landing
+from gateway.serving.passthrough import forward
+from gateway.serving.render import as_plain, as_stream
+from gateway.serving.responses import EVENT_STREAM, JSON, describe_landing, error_event
+from gateway.serving.voting import board, find_pin, key_of
+from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted, read_request
+from gateway.store.flights import Flight
+from gateway.wire.headers import describe, sent_on
+from gateway.wire.sse import encode_comment, encode_event
+
+# A held stream answers 200 when a usable sample is in, or after this long; then says every so often that it lives.
+_HOLD_HEAD = 10.0
+_KEEP_ALIVE = 5.0
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    """POST /v1/chat/completions."""
+    return await _complete(request, CHAT)
+
+
+async def completions(request: web.Request) -> web.StreamResponse:
+    """POST /v1/completions."""
+    return await _complete(request, COMPLETIONS)
+
+
+async def _complete(request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+    gateway, trace = request.app[GATEWAY], trace_of(request)
+    trace.endpoint = endpoint.label
+    wanted = read_request(gateway.settings, endpoint, await request.read(), request.headers)
+    trace.model, trace.policy = wanted.model, "none"
+    if isinstance(wanted, Untouched):
+        return await forward(request, wanted.body.forwarded({"consistency"}, {}), wanted.model)
+    trace.policy = wanted.policy.name
+    key = await key_of(gateway, wanted)
+    landing = await find_pin(gateway, wanted, key)
+    if landing is not None:
+        return _whole(landing, wanted, trace, gateway)
+    headers = sent_on(request.headers, trace.request_id, streamed=wanted.streamed)
+    flight, is_joined = board(gateway, wanted, key, headers)
+    if wanted.streamed:
+        return await _hold(request, flight, wanted, is_joined=is_joined)
+    landing = _seen_by(await flight.landed(), is_joined=is_joined)
+    return _whole(landing, wanted, trace, gateway)
+
+
+def _seen_by(landing: Landing, *, is_joined: bool) -> Landing:
+    if not is_joined:
+        return landing
+    return Landing(landing.pin, "joined", "scg; fwd=miss; collapsed", landing.key, landing.upstream_seconds)
+
+
+def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> web.Response:
+    """The whole answer at once."""
+    trace.note(landing)
+    gateway.metrics.returned(landing.pin.returned)
+    seconds = perf_counter() - trace.began
+    if not wanted.streamed:
+        headers = describe_landing(landing, trace.request_id, JSON, seconds)
+        return web.Response(body=as_plain(landing.pin), headers=headers)
+    gateway.metrics.first_chunk(landing.source, seconds)
+    body = as_stream(landing.pin, include_usage=wanted.include_usage)
+    return web.Response(body=body, headers=describe_landing(landing, trace.request_id, EVENT_STREAM, seconds))
+
+
+async def _hold(
+    request: web.Request, flight: Flight[Landing], wanted: Wanted, *, is_joined: bool
+) -> web.StreamResponse:
+    """Wait for the verdict with the connection kept alive, then replay the winner."""
+    gateway, trace = request.app[GATEWAY], trace_of(request)
+    landed = asyncio.ensure_future(flight.landed())
+    try:
+        await _first_of(landed, flight.first_sample)
+        if landed.done():
+            return _whole(_seen_by(landed.result(), is_joined=is_joined), wanted, trace, gateway)
+        trace.source = "joined" if is_joined else "vote"
+        known = {"x-consistency-source": trace.source, "x-consistency-policy": wanted.policy.name}
+        headers = {**known, "content-type": EVENT_STREAM, "x-request-id": trace.request_id}
+        response = web.StreamResponse(headers=headers | {"cache-control": "no-cache"})
+        await response.prepare(request)
+        gateway.metrics.first_chunk(trace.source, perf_counter() - trace.began)
+        while not (await asyncio.wait({landed}, timeout=_KEEP_ALIVE))[0]:
+            await response.write(encode_comment("waiting for the verdict"))
+        await response.write(_ending(landed, wanted, trace, gateway))
+        await response.write_eof()
+    finally:
+        landed.cancel()
+    return response
+
+
+async def _first_of(landed: asyncio.Future[Landing], first_sample: asyncio.Event) -> None:
+    sampled = asyncio.ensure_future(first_sample.wait())
+    either: set[asyncio.Future[Any]] = {landed, sampled}
+    await asyncio.wait(either, timeout=_HOLD_HEAD, return_when=asyncio.FIRST_COMPLETED)
+    sampled.cancel()
+
+
+def _ending(landed: asyncio.Future[Landing], wanted: Wanted, trace: Trace, gateway: Gateway) -> bytes:
+    """What follows in a stream whose header is out: the answer, or the error as an event."""
+    try:
+        landing = landed.result()
+    except GatewayError as error:
+        trace.status = error.status
+        return encode_event(error_event(error))
+    trace.note(landing, source=trace.source)
+    gateway.metrics.returned(landing.pin.returned)
+    told = describe(landing.pin, trace.source, landing.key)
+    return as_stream(landing.pin, include_usage=wanted.include_usage, told=told)

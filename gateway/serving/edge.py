@@ -1,0 +1,117 @@
+"""What surrounds every request: its id, its errors in OpenAI's shape, its place in the metrics."""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+from uuid import uuid4
+
+from aiohttp import web
+
+from gateway.errors import (
+    BadRequest,
+    Draining,
+    GatewayError,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    TooLarge,
+    UpstreamAnswered,
+)
+from gateway.serving.gateway import GATEWAY, Gateway
+from gateway.serving.landing import Landing
+from gateway.serving.responses import error_response
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_LOG = logging.getLogger("gateway")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACE = "trace"
+
+
+@dataclass(slots=True)
+class Trace:
+    """What is learnt of one request on its way, for its metrics."""
+
+    request_id: str
+    began: float
+    endpoint: str = ""  # "" is not counted: health checks, metrics
+    model: str = ""
+    policy: str = "none"
+    source: str = "none"
+    status: int = 0
+    upstream_seconds: float = 0.0
+
+    def note(self, landing: Landing, source: str | None = None) -> None:
+        """Note where the answer came from."""
+        self.source = source or landing.source
+        self.upstream_seconds = landing.upstream_seconds
+
+
+def trace_of(request: web.Request) -> Trace:
+    """The trace that `edge` made for this request."""
+    trace: Trace = request[_TRACE]
+    return trace
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id, count it, and turn whatever goes wrong into an error that clients understand."""
+    gateway = request.app[GATEWAY]
+    given = request.headers.get("x-request-id", "")
+    trace = Trace(given if _REQUEST_ID.fullmatch(given) else uuid4().hex, perf_counter())
+    request[_TRACE] = trace
+    is_ours = request.path.startswith("/v1/")
+    gateway.in_flight += is_ours
+    try:
+        if is_ours:
+            _admit(gateway)
+        response = await handler(request)
+        trace.status = trace.status or response.status
+    except GatewayError as error:
+        response = _failed(error, trace)
+    except web.HTTPException as error:
+        response = _failed(_translate(error, request), trace)
+    except Exception:  # noqa: BLE001  the outermost place: a bug must not become a broken connection
+        _LOG.exception("a bug in the gateway, request %s", trace.request_id)
+        response = _failed(GatewayError("internal error; the gateway's log has more"), trace)
+    finally:
+        gateway.in_flight -= is_ours
+        _count(gateway, trace)
+    return response
+
+
+def _admit(gateway: Gateway) -> None:
+    if gateway.is_draining:
+        raise Draining("shutting down", headers=(("retry-after", "1"), ("connection", "close")))
+    if gateway.in_flight > gateway.settings.limits.max_in_flight:
+        raise Overloaded(
+            f"more than limits.max_in_flight {gateway.settings.limits.max_in_flight} requests at once",
+            headers=(("retry-after", "1"),),
+        )
+
+
+def _failed(error: GatewayError, trace: Trace) -> web.Response:
+    trace.status = error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
+    return error_response(error, trace.request_id)
+
+
+def _translate(error: web.HTTPException, request: web.Request) -> GatewayError:
+    """The framework's own refusals."""
+    if error.status == 404:
+        return NotFound(f"no route {request.method} {request.path}")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return MethodNotAllowed(f"{request.path} takes {allowed}", headers=(("allow", allowed),))
+    if error.status == 413:
+        return TooLarge("the body is over limits.max_body", headers=(("connection", "close"),))
+    return BadRequest(error.reason)
+
+
+def _count(gateway: Gateway, trace: Trace) -> None:
+    if not trace.endpoint:
+        return
+    metrics, seconds = gateway.metrics, perf_counter() - trace.began
+    metrics.request(trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
+    metrics.timing(trace.endpoint, trace.source, seconds, max(seconds - trace.upstream_seconds, 0))

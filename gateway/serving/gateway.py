@@ -1,0 +1,34 @@
+"""What every request needs at hand."""
+
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from gateway.serving.landing import Landing
+from gateway.settings.model import Settings
+from gateway.store.flights import Flights
+from gateway.store.protocol import Store
+from gateway.telemetry.metrics import Metrics
+from gateway.upstream.pool import Pool
+from gateway.upstream.slots import Slots
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The parts of a running gateway, wired in `app`."""
+
+    settings: Settings
+    pool: Pool
+    store: Store
+    metrics: Metrics
+    slots: Slots
+    flights: Flights[Landing] = field(default_factory=Flights)
+    in_flight: int = 0
+    is_draining: bool = False
+
+    def label(self, model: str) -> str:
+        """The model as a metric's label: its name if some upstream serves it, else `other`."""
+        return model if any(upstream.serves(model) for upstream in self.pool.upstreams) else "other"
+
+
+GATEWAY: web.AppKey[Gateway] = web.AppKey("gateway", Gateway)

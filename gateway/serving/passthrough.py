@@ -1,0 +1,95 @@
+"""Requests that go through as they are, streamed, to one upstream: everything that is not voted on."""
+
+from time import perf_counter
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway.errors import BadRequest, DeadlineExceeded, GatewayError, NoQuorum, UpstreamUnreachable
+from gateway.serving.access import require_admin
+from gateway.serving.edge import Trace, trace_of
+from gateway.serving.gateway import GATEWAY
+from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
+from gateway.wire.headers import passed_through
+
+# What changes a server rather than asks it something.
+_ADMIN = ("load_lora_adapter", "unload_lora_adapter")
+
+# The body was decoded on its way in.
+_MADE_ANEW = frozenset({"content-encoding"})
+
+_SHORT = 1 << 20
+
+
+async def pass_through(request: web.Request) -> web.StreamResponse:
+    """Any other path under /v1, /tokenize and /detokenize."""
+    trace = trace_of(request)
+    trace.endpoint = "other"
+    if any(part in {".", ".."} for part in request.path.split("/")):
+        raise BadRequest("the path goes up the tree")
+    if request.path.rsplit("/", 1)[-1] in _ADMIN:
+        require_admin(request)
+    return await forward(request, await request.read(), model="")
+
+
+async def forward(request: web.Request, body: bytes, model: str) -> web.StreamResponse:
+    """Send the request on, and its answer back as it comes. A dead upstream is skipped, if another is there."""
+    gateway, trace = request.app[GATEWAY], trace_of(request)
+    trace.source = "passthrough"
+    headers = [pair for pair in passed_through(request.headers.items()) if pair[0] not in _MADE_ANEW]
+    headers.append(("x-request-id", trace.request_id))
+    failure: UpstreamFailure = Unreachable("no upstream")
+    for upstream in gateway.pool.turn(model):
+        url = upstream.settings.url + request.rel_url.raw_path_qs
+        upstream.meter.started()
+        began, result = perf_counter(), "cancelled"
+        try:
+            exchange = await upstream.client.send(Call(request.method, url, upstream.dress(headers), body))
+            try:
+                response = await _relay(request, exchange, trace)
+            finally:
+                exchange.close()
+            result = "ok" if exchange.status < 400 else "status"
+        except UpstreamFailure as error:
+            failure, result = error, error.reason
+            if not isinstance(error, Unreachable):
+                break
+            upstream.mark(up=False)  # nothing was sent, so another one may be asked
+        else:
+            return response
+        finally:
+            trace.upstream_seconds += perf_counter() - began
+            upstream.meter.ended(result, perf_counter() - began)
+    raise _told(failure) from failure
+
+
+async def _relay(request: web.Request, exchange: Exchange, trace: Trace) -> web.StreamResponse:
+    """The answer to the client, at once if it is short, else piece by piece."""
+    headers = CIMultiDict(passed_through(exchange.headers))
+    headers["x-request-id"] = trace.request_id
+    headers["x-consistency-source"] = "passthrough"
+    length = field(exchange.headers, "content-length")
+    if length.isdigit() and int(length) <= _SHORT and request.method != "HEAD":
+        return web.Response(status=exchange.status, headers=headers, body=await read_all(exchange, _SHORT))
+    piece = await exchange.piece()
+    response = web.StreamResponse(status=exchange.status, headers=headers)
+    await response.prepare(request)
+    try:
+        while piece:
+            await response.write(piece)
+            piece = await exchange.piece()
+    except UpstreamFailure:
+        trace.status = 502
+        if request.transport is not None:
+            request.transport.abort()  # an answer cut short must not look whole
+        return response
+    await response.write_eof()
+    return response
+
+
+def _told(failure: UpstreamFailure) -> GatewayError:
+    if isinstance(failure, Unreachable):
+        return UpstreamUnreachable(f"no upstream could be reached: {failure}")
+    if isinstance(failure, TimedOut):
+        return DeadlineExceeded("the upstream did not answer in time")
+    return NoQuorum(f"the upstream's answer broke off: {failure}")

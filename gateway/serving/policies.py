@@ -1,0 +1,79 @@
+"""Which policy a request is answered under: its route's, changed by its headers and its body."""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+from gateway.core.policy import Policy, PolicyError
+from gateway.errors import BadRequest
+from gateway.settings.model import Settings
+
+# What a request may choose. Everything else is the operator's.
+CHOICES = ("policy", "k", "answer", "stop", "min_ballots", "min_agreement", "on_disagreement", "spread")
+_HEADERS = {f"x-consistency-{choice.replace('_', '-')}": choice for choice in CHOICES}
+
+
+def policy_for(settings: Settings, model: str, headers: Mapping[str, str], member: object) -> Policy:
+    """The policy; BadRequest names the header or member that cannot be taken. Body beats header."""
+    base = _of_route(settings, model)
+    changes = {
+        choice: (headers[name], name) for name, choice in _HEADERS.items() if name in headers
+    } | _from_body(member)
+    if not changes:
+        return base
+    name, where = changes.pop("policy", (base.name, "policy"))
+    if name != base.name:
+        base = _named(settings, name, where)
+    return _changed(settings, base, changes)
+
+
+def _of_route(settings: Settings, model: str) -> Policy:
+    for route in settings.routes:
+        if fnmatchcase(model, route.model_pattern):
+            return route.policy
+    return settings.default_policy
+
+
+def _from_body(member: object) -> dict[str, tuple[object, str]]:
+    """Choice by choice: its value, and what an error calls it."""
+    if member is None:
+        return {}
+    if not isinstance(member, dict):
+        raise BadRequest("consistency must be an object", param="consistency")
+    for name in member:
+        if name not in CHOICES:
+            raise BadRequest(
+                f"consistency.{name} is not known; known: {', '.join(CHOICES)}", param=f"consistency.{name}"
+            )
+    return {name: (value, f"consistency.{name}") for name, value in member.items()}
+
+
+def _named(settings: Settings, name: object, where: str) -> Policy:
+    policy = settings.policies.get(name) if isinstance(name, str) else None
+    if policy is None:
+        raise BadRequest(
+            f"{where}: no policy {name!r}; known: {', '.join(sorted(settings.policies))}", param=where
+        )
+    return policy
+
+
+def _changed(settings: Settings, base: Policy, changes: dict[str, tuple[object, str]]) -> Policy:
+    try:
+        made = base.override({choice: value for choice, (value, _) in changes.items()})
+    except PolicyError as error:
+        where = changes.get(error.field, (None, f"policy {base.name}: {error.field}"))[1]
+        raise BadRequest(f"{where}: {error}", param=where) from error
+    if made.k > settings.limits.max_k:
+        where = changes.get("k", (None, f"policy {base.name}: k"))[1]
+        raise BadRequest(f"{where}: at most {settings.limits.max_k}, got {made.k}", param=where)
+    if made.answer.startswith("regex:") and "answer" in changes:
+        where = changes["answer"][1]
+        raise BadRequest(f"{where}: regex answers are for the configuration only", param=where)
+    return made
+
+
+@lru_cache(maxsize=1024)
+def directives(cache_control: str) -> frozenset[str]:
+    """The directives of a Cache-Control field that matter here (RFC 9111, section 5.2.1)."""
+    words = {word.strip().lower() for word in cache_control.split(",")}
+    return frozenset(words & {"no-cache", "no-store", "only-if-cached"})

@@ -1,0 +1,65 @@
+"""Answers and errors as HTTP responses."""
+
+import msgspec
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gateway.errors import GatewayError, UpstreamAnswered
+from gateway.serving.landing import Landing
+from gateway.wire.headers import describe
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+def describe_landing(
+    landing: Landing, request_id: str, content_type: str, seconds: float
+) -> CIMultiDict[str]:
+    """The header of an answer. `seconds` is how long the request took in all."""
+    upstream = min(landing.upstream_seconds, seconds)
+    made = CIMultiDict(describe(landing.pin, landing.source, landing.key))
+    made.update(
+        {
+            "content-type": content_type,
+            "x-request-id": request_id,
+            "cache-status": landing.cache_status,
+            "server-timing": f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}",
+        }
+    )
+    for name, value in landing.headers:
+        made.setdefault(name, value)
+    return made
+
+
+def error_body(error: GatewayError) -> bytes:
+    """OpenAI's error object, or the upstream's own bytes."""
+    if isinstance(error, UpstreamAnswered) and error.body:
+        return error.body
+    members = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return msgspec.json.encode({"error": members})
+
+
+def error_response(error: GatewayError, request_id: str) -> web.Response:
+    """The response that tells a client what went wrong."""
+    headers = CIMultiDict({"content-type": JSON, "x-request-id": request_id})
+    for name, value in error.headers:
+        headers[name] = value
+    if error.should_retry is not None:
+        headers["x-should-retry"] = "true" if error.should_retry else "false"
+    status = error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
+    return web.Response(status=status, body=error_body(error), headers=headers)
+
+
+def error_event(error: GatewayError) -> bytes:
+    """The same inside a stream that has begun: one object, whatever the upstream sent."""
+    body = error_body(error)
+    try:
+        parsed = msgspec.json.decode(body)
+        is_error = isinstance(parsed, dict) and "error" in parsed
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        is_error = False
+    if is_error:
+        return msgspec.json.encode(parsed)
+    return msgspec.json.encode(
+        {"error": {"message": error.message, "type": error.type, "param": None, "code": error.code}}
+    )

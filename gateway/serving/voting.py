@@ -1,0 +1,183 @@
+"""The way to an answer: pinned already, being voted on, or to be voted on now."""
+
+import asyncio
+from time import perf_counter
+
+from gateway.core.ballot import Abstention, Sample
+from gateway.core.gate import refusal_to_pin
+from gateway.core.pin import Pin, make_pin
+from gateway.core.policy import Policy
+from gateway.core.record import record_round
+from gateway.core.round import Launch, NoSamples, Round
+from gateway.core.vote import Verdict
+from gateway.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    NoAgreement,
+    NoQuorum,
+    NotCached,
+    Overloaded,
+    UpstreamAnswered,
+    UpstreamUnreachable,
+)
+from gateway.serving.gateway import Gateway
+from gateway.serving.landing import Landing
+from gateway.serving.wanted import Wanted
+from gateway.store.flights import Flight
+from gateway.upstream.fanout import perform
+from gateway.upstream.sampling import Asked, Bounds, take_sample
+from gateway.wire.headers import Pairs
+
+
+async def find_pin(gateway: Gateway, wanted: Wanted, key: str) -> Landing | None:
+    """The pinned answer, if the request may have it."""
+    if not key or not wanted.policy.cache or wanted.cache_control & {"no-store", "no-cache"}:
+        gateway.metrics.cache("bypass")
+        return None
+    found = await gateway.store.get(key)
+    if found is None:
+        gateway.metrics.cache("error" if gateway.store.is_degraded else "miss")
+        if "only-if-cached" in wanted.cache_control:
+            raise NotCached("only-if-cached, and nothing is pinned for this request")
+        return None
+    gateway.metrics.cache("hit_memory" if found.where == "memory" else "hit_redis")
+    return Landing(found.pin, "cache", f"scg; hit; ttl={int(found.ttl)}", key)
+
+
+async def key_of(gateway: Gateway, wanted: Wanted) -> str:
+    """The request's key; "" while nothing is known of the upstreams, and nothing may be cached."""
+    fingerprint = await gateway.pool.fingerprint(wanted.model)
+    return wanted.question.key(wanted.tenant, wanted.policy, fingerprint) if fingerprint else ""
+
+
+def board(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs) -> tuple[Flight[Landing], bool]:
+    """The flight to wait for, and whether it is somebody else's.
+
+    `no-store` and `cache: off` share nothing; `no-cache` shares only with its like.
+    """
+
+    async def run(flight: Flight[Landing]) -> Landing:
+        return await _vote(gateway, wanted, key, headers, flight)
+
+    if not key or not wanted.policy.cache or "no-store" in wanted.cache_control:
+        return Flight(run), False
+    name = f"{key} no-cache" if "no-cache" in wanted.cache_control else key
+    flight = gateway.flights.find(name)
+    if flight is None:
+        return gateway.flights.start(name, run), False
+    gateway.metrics.cache("joined")
+    return flight, True
+
+
+async def _vote(
+    gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, flight: Flight[Landing]
+) -> Landing:
+    """Run a round, pin its verdict, tell telemetry."""
+    began = perf_counter()
+    vote = Round(wanted.plan)
+    deadline = wanted.policy.deadline or gateway.settings.timeouts.total
+    try:
+        async with asyncio.timeout(deadline):
+            await _perform(gateway, wanted, headers, vote, flight)
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
+    seconds = perf_counter() - began
+    verdict = vote.result if isinstance(vote.result, Verdict) else None
+    rejected = verdict is not None and _is_rejected(verdict, wanted.policy)
+    pinned, fate = None, "off"
+    if verdict and not rejected:
+        pinned, fate = await _pin(gateway, wanted, key, verdict)
+    model = gateway.label(wanted.model)
+    record = record_round(
+        vote, key=key, endpoint=wanted.endpoint.label, model=model, pin=fate, seconds=seconds
+    )
+    gateway.metrics.round(record)
+    if isinstance(vote.result, NoSamples):
+        raise _failure(vote.result)
+    if verdict is None or pinned is None:
+        raise _no_agreement(verdict, wanted.policy)
+    return Landing(
+        pin=pinned,
+        source="single" if wanted.policy.k == 1 else "vote",
+        cache_status="scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss",
+        key=key,
+        upstream_seconds=seconds,
+        headers=verdict.winner.headers,
+    )
+
+
+async def _perform(
+    gateway: Gateway, wanted: Wanted, headers: Pairs, vote: Round, flight: Flight[Landing]
+) -> None:
+    settings, turn = gateway.settings, gateway.pool.turn(wanted.model)
+    asked = Asked(wanted.endpoint.path, headers, wanted.upstream_body)
+    bounds = Bounds(
+        total=wanted.policy.sample_timeout or settings.timeouts.total,
+        patience=settings.timeouts.first_byte,
+        max_answer=settings.limits.max_body,
+    )
+
+    async def ask(launch: Launch) -> Sample | Abstention:
+        outcome = await take_sample(launch, asked, turn, gateway.slots, bounds)
+        if isinstance(outcome, Sample):
+            flight.first_sample.set()
+        return outcome
+
+    await perform(vote, ask)
+
+
+async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> tuple[Pin, str]:
+    """The pin that holds, and what became of ours: won, lost, refused or off."""
+    policy = wanted.policy
+    pin = make_pin(verdict, policy.name)
+    if not key or not policy.cache or "no-store" in wanted.cache_control:
+        return pin, "off"
+    if refusal_to_pin(verdict, policy, wanted.max_tokens):
+        return pin, "refused"
+    ttl = policy.ttl or gateway.settings.cache.ttl
+    if "no-cache" in wanted.cache_control:
+        await gateway.store.replace(key, pin, ttl)
+        return pin, "won"
+    held = await gateway.store.pin(key, pin, ttl)
+    return held, "won" if held is pin else "lost"
+
+
+def _is_rejected(verdict: Verdict, policy: Policy) -> bool:
+    if policy.on_disagreement != "reject":
+        return False
+    return verdict.agreement < policy.min_agreement or verdict.outcome == "no_quorum"
+
+
+def _no_agreement(verdict: Verdict | None, policy: Policy) -> GatewayError:
+    votes, samples = (verdict.votes, verdict.samples) if verdict else ((), 0)
+    agreement = verdict.agreement if verdict else 0.0
+    return NoAgreement(
+        f"the samples agree at {agreement:.2f}, below min_agreement {policy.min_agreement:g}: "
+        f"{samples} samples, votes {'-'.join(map(str, votes)) or 'none'}"
+    )
+
+
+def _failure(lost: NoSamples) -> GatewayError:
+    """What a client is told of a round without enough samples."""
+    culprit = lost.culprit
+    said = "; ".join(sorted({_describe(abstention) for abstention in lost.abstentions}))
+    if culprit is None:
+        return NoQuorum(f"{lost.samples} of {lost.quorum} samples needed came: {said}")
+    if culprit.reason == "status" and culprit.status is not None:
+        return UpstreamAnswered(culprit.status, culprit.detail, culprit.headers)
+    if culprit.reason == "queue":
+        return Overloaded("too many samples are in flight", headers=(("retry-after", "1"),))
+    if culprit.reason == "unreachable":
+        return UpstreamUnreachable(f"no upstream could be reached: {said}")
+    if culprit.reason == "timeout":
+        return DeadlineExceeded(f"no sample came in time: {said}")
+    return NoQuorum(f"{lost.samples} of {lost.quorum} samples needed came: {said}")
+
+
+def _describe(abstention: Abstention) -> str:
+    said = (
+        f"status {abstention.status}"
+        if abstention.status
+        else abstention.detail.decode(errors="replace")[:200]
+    )
+    return f"{abstention.upstream} {abstention.reason}: {said}"

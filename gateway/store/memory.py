@@ -1,0 +1,106 @@
+"""The embedded store: this process's memory, bounded in bytes, the least recently used pin goes first."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from gateway.core.pin import Pin
+from gateway.store.protocol import Found
+
+# What an entry costs beside its body: the pin, its key, the table's slot. Measured on CPython 3.11 as 0.9 KiB.
+_ENTRY = 1024
+
+
+@dataclass(slots=True)
+class _Entry:
+    pin: Pin
+    ends: float
+    size: int
+
+
+class MemoryStore:
+    """Pins in a dictionary. `clock` counts seconds and never goes back."""
+
+    is_degraded = False
+
+    def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
+        self.limit = limit
+        self.size = 0
+        self._clock = clock
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._texts: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def look_up(self, key: str) -> Found | None:
+        """`get` without waiting, which memory never has to."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        left = entry.ends - self._clock()
+        if left <= 0:
+            self.drop(key)
+            return None
+        self._entries.move_to_end(key)
+        return Found(entry.pin, left, "memory")
+
+    def put(self, key: str, pin: Pin, ttl: float) -> None:
+        """Keep a pin, at the cost of those unused for longest. One larger than the bound is not kept."""
+        self.drop(key)
+        size = len(pin.body) + _ENTRY
+        if size > self.limit or ttl <= 0:
+            return
+        self._entries[key] = _Entry(pin, self._clock() + ttl, size)
+        self.size += size
+        while self.size > self.limit:
+            self.drop(next(iter(self._entries)))
+
+    def drop(self, key: str) -> bool:
+        """Forget a pin; whether there was one."""
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return False
+        self.size -= entry.size
+        return True
+
+    def clear(self) -> None:
+        """Forget every pin."""
+        self._entries.clear()
+        self.size = 0
+
+    async def get(self, key: str) -> Found | None:
+        """The pin under this key, if it lives."""
+        return self.look_up(key)
+
+    async def pin(self, key: str, pin: Pin, ttl: float) -> Pin:
+        """Pin unless something is pinned already; the pin that holds."""
+        found = self.look_up(key)
+        if found is not None:
+            return found.pin
+        self.put(key, pin, ttl)
+        return pin
+
+    async def replace(self, key: str, pin: Pin, ttl: float) -> None:
+        """Pin whatever was there before."""
+        self.put(key, pin, ttl)
+
+    async def delete(self, key: str) -> bool:
+        """Remove a pin; whether there was a living one."""
+        return self.look_up(key) is not None and self.drop(key)
+
+    async def remember(self, name: str, value: str) -> None:
+        """Keep a short text under a name."""
+        self._texts[name] = value
+
+    async def recall(self, name: str) -> str | None:
+        """The text under this name."""
+        return self._texts.get(name)
+
+    def sizes(self) -> dict[str, int]:
+        """Entries, bytes and the bound."""
+        return {"entries": len(self._entries), "bytes": self.size, "limit": self.limit}
+
+    async def aclose(self) -> None:
+        """Nothing to let go of."""

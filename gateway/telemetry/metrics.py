@@ -1,0 +1,241 @@
+"""Every metric of the gateway, by the names that dashboards are written against.
+
+Label values are bounded: models come from what upstreams serve, policies and upstreams from configuration,
+everything else from fixed words. Children are resolved once and kept, since looking one up costs more than
+counting.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from gateway import __version__
+from gateway.core.record import RoundRecord
+from gateway.core.vote import Verdict
+
+_SECONDS = (
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+    60,
+    120,
+    300,
+    600,
+)
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_AGREEMENT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1.0)
+_COUNTS = (1, 2, 3, 4, 5, 8, 16)
+_CHARACTERS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
+_MARGINS = (0.0, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8)
+
+Child = TypeVar("Child", Counter, Gauge, Histogram)
+
+
+class Line(Protocol):
+    """Something that people stand in line for."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+
+
+class Metrics:
+    """All metrics on one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._children: dict[tuple[object, ...], Any] = {}
+        self._make_request_metrics()
+        self._make_round_metrics()
+        self._make_cache_metrics()
+        self._make_upstream_metrics()
+        self._gauge("scg_build_info", "Always 1; the version is the label", "version").labels(
+            __version__
+        ).set(1)
+
+    def _make_request_metrics(self) -> None:
+        self._requests = self._counter(
+            "scg_requests", "Requests answered", "endpoint", "model", "policy", "source", "status"
+        )
+        self._seconds = self._histogram(
+            "scg_request_seconds", "Whole time of a request", _SECONDS, "endpoint", "source"
+        )
+        self._overhead = self._histogram(
+            "scg_overhead_seconds", "Time of a request not spent waiting for an upstream", _OVERHEAD, "source"
+        )
+        self._first_chunk = self._histogram(
+            "scg_first_chunk_seconds", "Time to a stream's first chunk", _SECONDS, "source"
+        )
+        self.in_flight = self._gauge("scg_in_flight_requests", "Requests being answered")
+
+    def _make_round_metrics(self) -> None:
+        by = ("model", "policy")
+        self._rounds = self._counter("scg_rounds", "Rounds ended", *by, "outcome")
+        self._agreement = self._histogram(
+            "scg_round_agreement", "Winner's votes / samples cast", _AGREEMENT, *by
+        )
+        self._answers = self._histogram(
+            "scg_round_distinct_answers", "Different answers in a round", _COUNTS, *by
+        )
+        self._texts = self._histogram("scg_round_distinct_texts", "Different texts in a round", _COUNTS, *by)
+        self._divergence = self._histogram(
+            "scg_divergence_characters", "Characters shared before the first difference", _CHARACTERS, *by
+        )
+        self._margin = self._histogram(
+            "scg_margin", "Smallest gap between a sample's best two tokens", _MARGINS, *by
+        )
+        self._samples = self._counter("scg_samples", "Samples by what became of them", *by, "fate")
+        self._saved = self._counter("scg_samples_saved", "Samples of k that the stop rule spared", *by)
+        self._tokens = self._counter("scg_completion_tokens", "Completion tokens returned and spent", "kind")
+        self._pairs = self._counter(
+            "scg_pairs", "Pairs of answers to one question that were compared", *by, "spread", "result"
+        )
+
+    def _make_cache_metrics(self) -> None:
+        self._cache = self._counter("scg_cache_requests", "Look-ups of a pinned verdict", "result")
+        self._pins = self._counter("scg_pins", "Verdicts offered to the store", "result")
+        self.cache_up = self._gauge("scg_cache_up", "Whether the store answers")
+        self.cache_up.set(1)
+
+    def _make_upstream_metrics(self) -> None:
+        by = "upstream"
+        self._upstream_seconds = self._histogram("scg_upstream_seconds", "Whole time of a call", _SECONDS, by)
+        self._upstream_requests = self._counter("scg_upstream_requests", "Calls by result", by, "result")
+        self._upstream_up = self._gauge("scg_upstream_up", "Whether it can be reached", by)
+        self._upstream_in_flight = self._gauge("scg_upstream_in_flight", "Calls under way", by)
+        self._upstream_queue = self._gauge("scg_upstream_queue", "Samples in line for it", by)
+        self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open", by)
+
+    def request(self, endpoint: str, model: str, policy: str, source: str, status: int) -> None:
+        """Count a request answered."""
+        self._child(self._requests, endpoint, model, policy, source, status).inc()
+
+    def timing(self, endpoint: str, source: str, seconds: float, overhead: float) -> None:
+        """Observe how long a request took, in all and of our own making."""
+        self._child(self._seconds, endpoint, source).observe(seconds)
+        self._child(self._overhead, source).observe(overhead)
+
+    def first_chunk(self, source: str, seconds: float) -> None:
+        """Observe the time to a stream's first chunk."""
+        self._child(self._first_chunk, source).observe(seconds)
+
+    def cache(self, result: str) -> None:
+        """Count a look-up: hit_memory, hit_redis, miss, joined, bypass or error."""
+        self._child(self._cache, result).inc()
+
+    def returned(self, tokens: int) -> None:
+        """Count completion tokens given to a client."""
+        self._child(self._tokens, "returned").inc(tokens)
+
+    def round(self, record: RoundRecord) -> None:
+        """Count a round that has ended."""
+        by = (record.model, record.policy)
+        self._child(self._rounds, *by, record.outcome).inc()
+        fates = {
+            "ballot": record.ballots,
+            "spoiled": record.spoiled,
+            "abstained": record.abstained,
+            "cancelled": record.cancelled,
+        }
+        for fate, number in fates.items():
+            self._child(self._samples, *by, fate).inc(number)
+        self._child(self._saved, *by).inc(record.saved)
+        if record.pin != "off":
+            self._child(self._pins, record.pin).inc()
+        if record.verdict:
+            self._verdict(by, record.spread, record.verdict)
+
+    def _verdict(self, by: tuple[str, str], spread: str, verdict: Verdict) -> None:
+        self._child(self._agreement, *by).observe(verdict.agreement)
+        self._child(self._answers, *by).observe(verdict.distinct_answers)
+        self._child(self._texts, *by).observe(verdict.distinct_texts)
+        self._child(self._tokens, "spent").inc(verdict.tokens)
+        if verdict.divergence is not None:
+            self._child(self._divergence, *by).observe(verdict.divergence)
+        if verdict.same_pair is not None:
+            result = "same" if verdict.same_pair else "different"
+            self._child(self._pairs, *by, spread, result).inc()
+
+    def consistency(self) -> list[dict[str, object]]:
+        """Pairs compared so far, by model, policy and spread, with the share that was the same."""
+        counts: dict[tuple[str, str, str], dict[str, float]] = {}
+        for sample in next(iter(self._pairs.collect())).samples:
+            if sample.name == "scg_pairs_total":
+                labels = sample.labels
+                by = counts.setdefault((labels["model"], labels["policy"], labels["spread"]), {})
+                by[labels["result"]] = sample.value
+        return [
+            {"model": model, "policy": policy, "spread": spread}
+            | {
+                "same": int(same := found.get("same", 0)),
+                "different": int(other := found.get("different", 0)),
+            }
+            | {"rate": round(same / (same + other), 4)}
+            for (model, policy, spread), found in sorted(counts.items())
+        ]
+
+    def upstream(self, name: str, line: Line) -> "UpstreamMeter":
+        """The meter of one upstream."""
+        self._upstream_queue.labels(name).set_function(lambda: line.waiting)
+        self._breaker.labels(name).set(0)
+        return UpstreamMeter(
+            seconds=self._upstream_seconds.labels(name),
+            in_flight=self._upstream_in_flight.labels(name),
+            is_up=self._upstream_up.labels(name),
+            result=lambda result: self._child(self._upstream_requests, name, result),
+        )
+
+    def _child(self, metric: Child, *labels: object) -> Child:
+        found: Child | None = self._children.get((id(metric), *labels))
+        if found is None:
+            found = self._children[(id(metric), *labels)] = metric.labels(*labels)
+        return found
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+
+
+class UpstreamMeter:
+    """Counts the calls to one upstream."""
+
+    def __init__(
+        self, seconds: Histogram, in_flight: Gauge, is_up: Gauge, result: Callable[[str], Counter]
+    ) -> None:
+        self._seconds = seconds
+        self._in_flight = in_flight
+        self._up = is_up
+        self._result = result
+        is_up.set(1)
+
+    def started(self) -> None:
+        """A call begins."""
+        self._in_flight.inc()
+
+    def ended(self, result: str, seconds: float) -> None:
+        """A call has ended: ok, status, unreachable, timeout, broken, garbage or cancelled."""
+        self._in_flight.dec()
+        self._result(result).inc()
+        self._seconds.observe(seconds)
+
+    def up(self, *, up: bool) -> None:
+        """Note whether it can be reached."""
+        self._up.set(up)

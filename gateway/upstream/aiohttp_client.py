@@ -1,0 +1,123 @@
+"""The seam's implementation on aiohttp's client."""
+
+import asyncio
+import ssl
+from functools import lru_cache
+
+import aiohttp
+from yarl import URL
+
+from gateway.settings.model import Timeouts
+from gateway.upstream.client import Broken, Call, Headers, TimedOut, Unreachable, UpstreamFailure
+
+# uvicorn, and so vLLM, closes a connection that was idle for 5 s; aiohttp would use it for 15.
+_KEEP_ALIVE = 4.0
+_OURS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+
+
+class AiohttpClient:
+    """Calls over pooled connections, under connect, first-byte and idle time-outs."""
+
+    def __init__(self, timeouts: Timeouts, tls: ssl.SSLContext | None = None) -> None:
+        self._timeouts = timeouts
+        self._pooled = _session(timeouts, tls, keep_alive=True)
+        self._fresh = _session(timeouts, tls, keep_alive=False)
+
+    async def send(self, call: Call) -> "AiohttpExchange":
+        """Send a call. If a pooled connection dies before a byte of the answer, once more on a new one."""
+        try:
+            return await self._send(self._pooled, call)
+        except _StaleError:
+            try:
+                return await self._send(self._fresh, call)
+            except _StaleError as error:
+                raise Broken(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Close both pools."""
+        await self._pooled.close()
+        await self._fresh.close()
+
+    async def _send(self, session: aiohttp.ClientSession, call: Call) -> "AiohttpExchange":
+        try:
+            async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
+                response = await session.request(
+                    call.method,
+                    _url(call.url),
+                    data=call.body or None,
+                    headers=call.headers,
+                    allow_redirects=False,
+                )
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
+            raise _StaleError(str(error)) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise translate(error) from error
+        return AiohttpExchange(response, self._timeouts.idle)
+
+
+class AiohttpExchange:
+    """One aiohttp response as an Exchange."""
+
+    __slots__ = ("_idle", "_response", "headers", "status")
+
+    def __init__(self, response: aiohttp.ClientResponse, idle: float) -> None:
+        self._response = response
+        self._idle = idle
+        self.status = response.status
+        self.headers: Headers = [(name.lower(), value) for name, value in response.headers.items()]
+
+    async def piece(self) -> bytes:
+        """The next bytes that are there."""
+        try:
+            async with asyncio.timeout(self._idle):
+                return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise translate(error) from error
+
+    def close(self) -> None:
+        """Return the connection to its pool if the body is at its end; abort it otherwise."""
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+class _StaleError(Exception):
+    """The connection died before the first byte of an answer, as an idle one does when its server closes it."""
+
+
+def translate(error: Exception) -> UpstreamFailure:
+    """The one place where aiohttp's and the system's errors become ours."""
+    for kinds, failure in _TRANSLATIONS:
+        if isinstance(error, kinds):
+            return failure(str(error) or type(error).__name__)
+    return Broken(str(error) or type(error).__name__)
+
+
+_TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[UpstreamFailure]], ...] = (
+    ((aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL), Unreachable),
+    ((TimeoutError,), TimedOut),
+    ((aiohttp.ClientError, OSError), Broken),
+)
+
+
+def _session(timeouts: Timeouts, tls: ssl.SSLContext | None, *, keep_alive: bool) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=0,
+        keepalive_timeout=_KEEP_ALIVE if keep_alive else None,
+        force_close=not keep_alive,
+        ssl=tls or True,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        skip_auto_headers=_OURS,
+        requote_redirect_url=False,
+    )
+
+
+@lru_cache(maxsize=256)
+def _url(text: str) -> URL:
+    return URL(text, encoded=True)

@@ -1,0 +1,98 @@
+"""The one seam to the network: a call in, an exchange of pieces out.
+
+Whoever speaks HTTP to an upstream does it behind `Client`; nothing else in the project knows how.
+
+* UpstreamFailure
+  - Unreachable    no connection could be made; nothing was sent
+  - TimedOut       connected, but nothing came in time
+  - Broken         the connection broke, or what came was not HTTP
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+Headers = Sequence[tuple[str, str]]
+
+
+class UpstreamFailure(Exception):
+    """No answer from an upstream. `reason` is one of the words that abstentions and metrics use."""
+
+    reason: ClassVar[str] = "broken"
+
+
+class Unreachable(UpstreamFailure):
+    """No connection: refused, no such name, no TLS."""
+
+    reason = "unreachable"
+
+
+class TimedOut(UpstreamFailure):
+    """A connection, but nothing on it for too long."""
+
+    reason = "timeout"
+
+
+class Broken(UpstreamFailure):
+    """The connection broke, or what came was not HTTP."""
+
+    reason = "broken"
+
+
+class TooLong(Broken):
+    """A body over the bound that was set for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request. `url` is whole and already encoded."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes = b""
+
+
+class Exchange(Protocol):
+    """An answer whose head is in. Close it in every case: before the end of its body that aborts it."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields, names in lower case."""
+
+    async def piece(self) -> bytes:
+        """The next bytes of the body as they come, b"" at its end; UpstreamFailure otherwise."""
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body is not at its end."""
+
+
+class Client(Protocol):
+    """Makes calls. One for the life of the process, with a pool of connections of its own."""
+
+    async def send(self, call: Call) -> Exchange:
+        """Send a call and wait for the head of its answer; UpstreamFailure if there is none."""
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+
+
+async def read_all(exchange: Exchange, limit: int) -> bytes:
+    """The whole body, at most `limit` bytes of it."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await exchange.piece():
+        size += len(piece)
+        if size > limit:
+            raise TooLong(f"a body of more than {limit} bytes")
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def field(headers: Headers, name: str) -> str:
+    """A header field's value, "" if it is not there. `name` in lower case."""
+    return next((value for key, value in headers if key == name), "")

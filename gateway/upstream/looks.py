@@ -1,0 +1,96 @@
+"""Looking at an upstream: is it there, what does it serve, which engine and version is it."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from gateway.upstream.client import Call, Client, Headers, UpstreamFailure, read_all
+
+_PATIENCE = 5.0
+_BOUND = 8 << 20
+
+
+class _Model(msgspec.Struct):
+    id: str
+    root: str | None = None
+    parent: str | None = None
+    max_model_len: int | None = None
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+class _Version(msgspec.Struct):
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found. `models` maps each model to what tells it from another under the same name."""
+
+    reachable: bool
+    models: Mapping[str, str]
+
+
+DOWN = Look(reachable=False, models={})
+
+
+async def look(client: Client, url: str, headers: Headers) -> Look:
+    """Ask for the models and the version.
+
+    An upstream that answers anything below 500 is there; one that wants a key which only clients have lists
+    no models. `created` and `permission` are left out: vLLM makes them anew for each answer.
+    """
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            status, body = await _get(client, url + "/v1/models", headers)
+            if status != 200:
+                return Look(reachable=status < 500, models={})
+            models = msgspec.json.decode(body, type=_Models).data
+            version = await _version(client, url, headers)
+    except (UpstreamFailure, TimeoutError):
+        return DOWN
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Look(reachable=True, models={})
+    return Look(reachable=True, models={model.id: _describe(model, version) for model in models})
+
+
+def fingerprint(descriptions: Iterable[str]) -> str:
+    """A pool's fingerprint: what its servers say of a model, whatever their number, order and addresses."""
+    return sha256(json.dumps(sorted(set(descriptions))).encode()).hexdigest()[:32]
+
+
+def _describe(model: _Model, version: str | None) -> str:
+    return json.dumps([model.id, model.root, model.parent, model.max_model_len, version])
+
+
+async def list_models(client: Client, url: str, headers: Headers) -> list[dict[str, Any]]:
+    """The models as the server lists them; none if it does not."""
+    status, body = await _get(client, url + "/v1/models", headers)
+    try:
+        listed = msgspec.json.decode(body).get("data", []) if status == 200 else []
+    except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError):
+        return []
+    return [model for model in listed if isinstance(model, dict) and "id" in model]
+
+
+async def _version(client: Client, url: str, headers: Headers) -> str | None:
+    status, body = await _get(client, url + "/version", headers)
+    try:
+        return msgspec.json.decode(body, type=_Version).version if status == 200 else None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+async def _get(client: Client, url: str, headers: Headers) -> tuple[int, bytes]:
+    exchange = await client.send(Call("GET", url, headers))
+    try:
+        return exchange.status, await read_all(exchange, _BOUND)
+    finally:
+        exchange.close()

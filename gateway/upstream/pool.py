@@ -1,0 +1,168 @@
+"""The upstreams: which are there, which serve a model, whose turn it is."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from itertools import count
+
+from gateway.settings.model import Settings, Timeouts, UpstreamSettings
+from gateway.store.protocol import Store
+from gateway.telemetry.metrics import Metrics
+from gateway.upstream.aiohttp_client import AiohttpClient
+from gateway.upstream.client import Client, Headers
+from gateway.upstream.looks import DOWN, Look, fingerprint, look
+from gateway.upstream.slots import Slots
+
+_LOOK_EVERY = 5.0
+_MODELS = 1000  # names whose fingerprint is kept: models are few, made-up names are not
+
+
+class Upstream:
+    """One server and what is known of it."""
+
+    def __init__(self, settings: UpstreamSettings, client: Client, metrics: Metrics) -> None:
+        self.settings = settings
+        self.client = client
+        self.slots = Slots(settings.max_in_flight)
+        self.meter = metrics.upstream(settings.name, self.slots)
+        self.seen: Look = DOWN
+        self.is_up = True  # until a look or a call says otherwise
+        self.was_seen = False
+
+    @property
+    def name(self) -> str:
+        """Its name in metrics and logs."""
+        return self.settings.name
+
+    def serves(self, model: str) -> bool:
+        """Whether it was configured or seen to serve this model."""
+        if self.settings.models:
+            return any(fnmatchcase(model, pattern) for pattern in self.settings.models)
+        return model in self.seen.models
+
+    def describes(self, model: str) -> list[str]:
+        """What tells this model here from another one under its name; empty while nothing is known."""
+        if self.settings.revision:
+            return [f"revision {self.settings.revision}"]
+        if model in self.seen.models:
+            return [self.seen.models[model]]
+        return list(self.seen.models.values())  # an alias: whatever is served may answer
+
+    def dress(self, headers: Headers) -> Headers:
+        """A request's header with this server's own key and fields, which replace the client's."""
+        settings = self.settings
+        if settings.api_key is None and not settings.headers:
+            return headers
+        own = list(settings.headers)
+        if settings.api_key:
+            own.append(("authorization", f"Bearer {settings.api_key}"))
+        replaced = {name.lower() for name, _ in own}
+        return [*(pair for pair in headers if pair[0].lower() not in replaced), *own]
+
+    def mark(self, *, up: bool) -> None:
+        """Note whether it can be reached."""
+        if up != self.is_up:
+            self.is_up = up
+            self.meter.up(up=up)
+
+    async def look(self) -> None:
+        """Look once. What was seen before stays known while the server is away."""
+        found = await look(self.client, self.settings.url, self.dress([("accept", "application/json")]))
+        self.was_seen = True
+        self.mark(up=found.reachable)
+        if found.reachable:
+            self.seen = found
+
+
+class Pool:
+    """All upstreams of a process."""
+
+    def __init__(self, upstreams: Sequence[Upstream], store: Store) -> None:
+        self.upstreams = tuple(upstreams)
+        self._store = store
+        self._turns = count()
+        self._fingerprints: dict[str, str] = {}
+
+    @property
+    def was_seen(self) -> bool:
+        """Whether the first look has ended for all, well or badly."""
+        return all(upstream.was_seen for upstream in self.upstreams)
+
+    @property
+    def down(self) -> list[str]:
+        """Names of the upstreams that cannot be reached."""
+        return [upstream.name for upstream in self.upstreams if not upstream.is_up]
+
+    def candidates(self, model: str) -> Sequence[Upstream]:
+        """Who may answer for a model: those that serve it, else all (one of them will say that it is unknown)."""
+        if len(self.upstreams) == 1:
+            return self.upstreams
+        return [upstream for upstream in self.upstreams if upstream.serves(model)] or self.upstreams
+
+    def turn(self, model: str) -> Sequence[Upstream]:
+        """The candidates in the order for one round: sample i asks number i, round the circle.
+
+        Those that are down are left out unless all are: a pool's last upstream is never taken away.
+        """
+        candidates = self.candidates(model)
+        if len(candidates) == 1:
+            return candidates
+        reachable = [upstream for upstream in candidates if upstream.is_up] or candidates
+        first = next(self._turns) % len(reachable)
+        return [*reachable[first:], *reachable[:first]]
+
+    async def fingerprint(self, model: str) -> str | None:
+        """What the pool is for this model; None while no candidate was ever seen, by any process.
+
+        It is remembered in the store, so that what is pinned is served while every upstream is down.
+        """
+        known = self._fingerprints.get(model)
+        if known is None:
+            described = [text for upstream in self.candidates(model) for text in upstream.describes(model)]
+            name = f"fingerprint:{sha256(model.encode()).hexdigest()[:32]}"
+            if not described:
+                return await self._store.recall(name)
+            known = fingerprint(described)
+            if len(self._fingerprints) < _MODELS:
+                self._fingerprints[model] = known
+                await self._store.remember(name, known)
+        return known
+
+    async def look(self) -> None:
+        """Look at every upstream at once."""
+        before = [upstream.seen for upstream in self.upstreams]
+        await asyncio.gather(*(upstream.look() for upstream in self.upstreams))
+        if before != [upstream.seen for upstream in self.upstreams]:
+            self._fingerprints.clear()
+
+    async def keep_looking(self) -> None:
+        """Look for ever, every few seconds."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_LOOK_EVERY)
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings, metrics: Metrics, store: Store) -> AsyncIterator[Pool]:
+    """The pool, looking at its upstreams until it is closed."""
+    clients: dict[str | None, Client] = {}
+    for upstream in settings.upstreams:
+        if upstream.ca_file not in clients:
+            clients[upstream.ca_file] = _client(settings.timeouts, upstream.ca_file)
+    pool = Pool([Upstream(each, clients[each.ca_file], metrics) for each in settings.upstreams], store)
+    looking = asyncio.create_task(pool.keep_looking())
+    try:
+        yield pool
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+        for client in clients.values():
+            await client.aclose()
+
+
+def _client(timeouts: Timeouts, ca_file: str | None) -> Client:
+    return AiohttpClient(timeouts, ssl.create_default_context(cafile=ca_file) if ca_file else None)

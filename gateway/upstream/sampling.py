@@ -1,0 +1,104 @@
+"""One sample: ask an upstream, read all of its answer, say what came: Sample or Abstention."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+from gateway.core.ballot import Abstention, Sample
+from gateway.core.round import Launch
+from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, field, read_all
+from gateway.upstream.pool import Upstream
+from gateway.upstream.slots import Slots
+from gateway.wire.answers import read_sample
+from gateway.wire.headers import passed_back
+from gateway.wire.replies import UnreadableAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of every sample of one round."""
+
+    path: str
+    headers: Headers  # the client's, less what belongs to the connection
+    body: Callable[[int], bytes]  # by seed
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long and how much, for one sample."""
+
+    total: float  # seconds from launch to the last byte
+    patience: float  # seconds in line for a slot
+    max_answer: int  # bytes
+
+
+async def take_sample(
+    launch: Launch, asked: Asked, turn: Sequence[Upstream], slots: Slots, bounds: Bounds
+) -> Sample | Abstention:
+    """Sample `launch.index` from the upstream whose turn it is; every failure is an Abstention."""
+    upstream = turn[launch.index % len(turn)]
+    if not await slots.take(bounds.patience):
+        return _overloaded(launch.index, upstream)
+    try:
+        if not await upstream.slots.take(bounds.patience):
+            return _overloaded(launch.index, upstream)
+        try:
+            return await _ask(launch, asked, upstream, bounds)
+        finally:
+            upstream.slots.give()
+    finally:
+        slots.give()
+
+
+async def _ask(launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds) -> Sample | Abstention:
+    call = Call(
+        "POST", upstream.settings.url + asked.path, upstream.dress(asked.headers), asked.body(launch.seed)
+    )
+    began = perf_counter()
+    result = "cancelled"
+    upstream.meter.started()
+    try:
+        async with asyncio.timeout(bounds.total):
+            exchange = await upstream.client.send(call)
+            try:
+                body = await read_all(exchange, bounds.max_answer)
+            finally:
+                exchange.close()
+        outcome = _outcome(launch.index, exchange, body, upstream)
+        result = "ok" if isinstance(outcome, Sample) else outcome.reason
+        upstream.mark(up=True)
+    except UpstreamFailure as failure:
+        result = failure.reason
+        if result == "unreachable":
+            upstream.mark(up=False)
+        outcome = Abstention(launch.index, result, detail=str(failure).encode(), upstream=upstream.name)
+    except TimeoutError:
+        result = "timeout"
+        detail = f"no whole answer within {bounds.total:g} s".encode()
+        outcome = Abstention(launch.index, result, detail=detail, upstream=upstream.name)
+    finally:
+        upstream.meter.ended(result, perf_counter() - began)
+    return outcome
+
+
+def _outcome(index: int, exchange: Exchange, body: bytes, upstream: Upstream) -> Sample | Abstention:
+    headers = passed_back(exchange.headers)
+    if exchange.status >= 400:
+        return Abstention(index, "status", exchange.status, body, headers, upstream.name)
+    if exchange.status != 200:
+        return Abstention(
+            index, "garbage", detail=f"status {exchange.status}".encode(), upstream=upstream.name
+        )
+    kind = field(exchange.headers, "content-type")
+    try:
+        reply = read_sample(body, kind)
+    except UnreadableAnswer as error:
+        if error.status is not None:
+            return Abstention(index, "status", error.status, error.body, upstream=upstream.name)
+        return Abstention(index, "garbage", detail=str(error).encode(), upstream=upstream.name)
+    return Sample(index, reply, body, kind.startswith("text/event-stream"), headers, upstream.name)
+
+
+def _overloaded(index: int, upstream: Upstream) -> Abstention:
+    return Abstention(index, "queue", 429, b"", (("retry-after", "1"),), upstream.name)

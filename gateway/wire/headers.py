@@ -1,0 +1,83 @@
+"""Which header fields go through, and the ones that the gateway adds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gateway.core.pin import Pin
+
+Pairs = list[tuple[str, str]]
+
+# Fields that belong to one connection (RFC 9110, section 7.6.1), or that a proxy makes anew.
+CONNECTION = frozenset({
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+    "transfer-encoding", "upgrade", "host", "content-length", "expect",
+})  # fmt: skip
+
+# What a voted request sends on. A field that could change the answer would have to be part of the key, so
+# only these go; organisation and project are part of the tenant.
+SENT_ON = (
+    "authorization",
+    "openai-organization",
+    "openai-project",
+    "user-agent",
+    "traceparent",
+    "tracestate",
+)
+TENANT = ("authorization", "openai-organization", "openai-project")
+
+
+def sent_on(headers: Mapping[str, str], request_id: str, *, streamed: bool) -> Pairs:
+    """The header of a sample's request."""
+    made = [(name, headers[name]) for name in SENT_ON if name in headers]
+    made += (
+        ("content-type", "application/json"),
+        ("accept", "text/event-stream" if streamed else "application/json"),
+        ("accept-encoding", "identity"),
+        ("x-request-id", request_id),
+    )
+    return made
+
+
+def passed_back(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The upstream's fields that concern the client. Names in lower case."""
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name.startswith(("x-ratelimit-", "retry-after", "openai-")) or name == "content-type"
+    )
+
+
+def passed_through(headers: Iterable[tuple[str, str]]) -> Pairs:
+    """All fields but those of the connection, and those that `Connection` names."""
+    pairs = [(name.lower(), value) for name, value in headers]
+    named = {
+        word.strip().lower() for name, value in pairs if name == "connection" for word in value.split(",")
+    }
+    return [
+        (name, value)
+        for name, value in pairs
+        if name not in CONNECTION and name not in named and not name.startswith("x-consistency-")
+    ]
+
+
+def describe(pin: Pin, source: str, key: str) -> dict[str, str]:
+    """The `x-consistency-*` fields of a verdict."""
+    made = {
+        "x-consistency-source": source,
+        "x-consistency-outcome": pin.outcome,
+        "x-consistency-agreement": f"{pin.agreement:.2f}",
+        "x-consistency-k": str(pin.k),
+        "x-consistency-samples": str(pin.samples),
+        "x-consistency-distinct": str(pin.distinct),
+        "x-consistency-tokens": str(pin.tokens),
+        "x-consistency-policy": pin.policy,
+    }
+    if key:
+        made["x-consistency-key"] = key
+    if pin.divergence is not None:
+        made["x-consistency-divergence"] = str(pin.divergence)
+    return made
+
+
+def as_comment(described: Mapping[str, str], skip: Sequence[str] = ()) -> str:
+    """The same as one line for an SSE comment."""
+    return " ".join(f"{name}={value}" for name, value in described.items() if name not in skip)

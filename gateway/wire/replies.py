@@ -1,0 +1,93 @@
+"""What an upstream's answer says, in the form that can be voted on."""
+
+from typing import Any
+
+import msgspec
+
+from gateway.core.ballot import Reply
+
+
+class UnreadableAnswer(ValueError):
+    """An answer that is no completion: HTML, half a body, no choices.
+
+    A stream that told of an error has that error's `status` and `body`.
+    """
+
+    def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    completion_tokens: int | None = None
+
+
+class _Completion(msgspec.Struct):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Completion)
+
+
+def read_reply(body: bytes) -> Reply:
+    """The first choice of a chat completion or a completion; UnreadableAnswer if there is none."""
+    try:
+        return _reply(_DECODER.decode(body))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableAnswer(str(error)) from error
+
+
+def convert_reply(plain: dict[str, Any]) -> Reply:
+    """The same from a parsed answer, as `chunks.merge` makes it."""
+    try:
+        return _reply(msgspec.convert(plain, _Completion))
+    except msgspec.MsgspecError as error:
+        raise UnreadableAnswer(str(error)) from error
+
+
+def _reply(completion: _Completion) -> Reply:
+    if not completion.choices:
+        raise UnreadableAnswer("no choices")
+    choice = completion.choices[0]
+    if choice.message is None and choice.text is None:
+        raise UnreadableAnswer("neither message nor text")
+    message = choice.message or _Message(content=choice.text)
+    content = message.content or ""
+    return Reply(
+        content=content if isinstance(content, str) else msgspec.json.encode(content).decode(),
+        refusal=message.refusal or "",
+        calls=_calls(message),
+        finish=choice.finish_reason or "",
+        tokens=(completion.usage.completion_tokens or 0) if completion.usage else 0,
+    )
+
+
+def _calls(message: _Message) -> tuple[tuple[str, str], ...]:
+    functions = [call.function for call in message.tool_calls or () if call.function]
+    if message.function_call:  # what tools were called before they were tools
+        functions.append(message.function_call)
+    return tuple((function.name or "", function.arguments or "") for function in functions)

@@ -1,0 +1,61 @@
+"""Server-sent events (WHATWG HTML, section 9.2): incremental decoding, encoding."""
+
+from dataclasses import dataclass
+
+DONE = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its data lines joined by newlines, and its type where it has one."""
+
+    data: bytes
+    type: bytes = b""
+
+
+class EventDecoder:
+    """Bytes in, events out, whatever the pieces they come in. Comments, ids and retry times are dropped."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._type = b""
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether the bytes so far end with a whole event."""
+        return not self._rest.strip() and not self._data
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """The events that this piece completes."""
+        text = self._rest + piece
+        # A CR at the end may be half of a CRLF: it waits for the next piece.
+        held = b"\r" if text.endswith(b"\r") else b""
+        lines = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop() + held
+        return [event for line in lines if (event := self._take(line)) is not None]
+
+    def _take(self, line: bytes) -> Event | None:
+        if not line:
+            return self._dispatch()
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+        elif name == b"event":
+            self._type = value.removeprefix(b" ")
+        return None
+
+    def _dispatch(self) -> Event | None:
+        data, kind = self._data, self._type
+        self._data, self._type = [], b""
+        return Event(b"\n".join(data), kind) if data else None
+
+
+def encode_event(data: bytes) -> bytes:
+    """One event without a type. `data` holds no newline, as compact JSON does not."""
+    return b"data: " + data + b"\n\n"
+
+
+def encode_comment(text: str) -> bytes:
+    """A comment, which clients skip."""
+    return b": " + text.encode() + b"\n\n"
