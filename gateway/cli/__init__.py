@@ -1,0 +1,1 @@
+"""The commands of `scg`, one module each: `add_arguments(parser)` describes it, `run(arguments)` does it."""

@@ -1,0 +1,52 @@
+"""What several commands share: one-line usage errors, and settings from their flags."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from gateway.settings.loader import Loaded
+
+_OVERRIDES = ("host", "port", "upstream_url")
+
+
+class Parser(argparse.ArgumentParser):
+    """Keeps examples as they are written, and says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit 2."""
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help shows how)\n")
+
+
+def describe(parser: argparse.ArgumentParser, text: str, examples: str) -> None:
+    """The text above a command's flags and the examples below them."""
+    parser.description = text
+    parser.epilog = f"examples:\n{examples}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def add_config_flag(parser: argparse.ArgumentParser) -> None:
+    """`--config`, the file that SCG_CONFIG names otherwise."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with settings (SCG_CONFIG)")
+
+
+def add_setting_flags(parser: argparse.ArgumentParser) -> None:
+    """The settings that are flags as well; the loader checks them, as it does the variables."""
+    add_config_flag(parser)
+    parser.add_argument("--host", help="address to listen on (SCG_HOST, 127.0.0.1)")
+    parser.add_argument("--port", help="port to listen on, 0 for any (SCG_PORT, 8080)")
+    parser.add_argument("--upstream-url", metavar="URL", help="the only upstream (SCG_UPSTREAM_URL)")
+
+
+def load_settings(arguments: argparse.Namespace) -> "Loaded":
+    """The settings by flags, environment and file. ConfigError is for `main` to report, warnings go out here."""
+    # pydantic is heavy: commands that need no settings start without it.
+    from gateway.settings.loader import load_with_origins
+
+    flags = {name: getattr(arguments, name, None) for name in _OVERRIDES}
+    loaded = load_with_origins(flags, os.environ, arguments.config)
+    for warning in loaded.settings.warnings:
+        print(f"scg: warning: {warning}", file=sys.stderr)
+    return loaded

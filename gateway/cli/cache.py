@@ -1,0 +1,91 @@
+"""`scg cache`: look into a running gateway's pins, over its admin endpoints."""
+
+import argparse
+import json
+import sys
+from http.client import HTTPException
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+from gateway.cli.arguments import describe
+
+_URL = "http://127.0.0.1:8080"
+_TIMEOUT = 10.0
+_EXAMPLES = """\
+  scg cache stats                              rounds, agreement, hits
+  scg cache get 3b0c44298fc1c149               what is pinned under a key (header x-consistency-key)
+  scg cache delete 3b0c44298fc1c149            forget it: the next request votes again
+"""
+_STATS_EXAMPLES = """\
+  scg cache stats --url http://127.0.0.1:9000
+  scg cache stats | jq .
+"""
+_KEY_EXAMPLES = """\
+  scg cache {action} 3b0c44298fc1c149
+  scg cache {action} 3b0c44298fc1c149 --url http://127.0.0.1:9000
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The commands of `scg cache`."""
+    describe(parser, "Ask a running gateway about its pins. Exit code 1 if there is no such key.", _EXAMPLES)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="stats|get|delete")
+    stats = actions.add_parser("stats", help="print the summary")
+    describe(stats, "Print the gateway's summary as JSON.", _STATS_EXAMPLES)
+    for action, told in (("get", "print what is pinned under a key"), ("delete", "forget what is pinned")):
+        made = actions.add_parser(action, help=told)
+        describe(made, f"{told.capitalize()}.", _KEY_EXAMPLES.format(action=action))
+        made.add_argument("key", help="the key, as in the header x-consistency-key")
+    for made in actions.choices.values():
+        made.add_argument("--url", type=_base_url, default=_URL, help="the gateway (%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask, and print the answer as JSON."""
+    method, path = "GET", "/v1/consistency/summary"
+    if arguments.action != "stats":
+        method = {"get": "GET", "delete": "DELETE"}[arguments.action]
+        path = f"/v1/consistency/cache/{quote(arguments.key, safe='')}"
+    try:
+        answer = _ask(method, arguments.url + path)
+    except HTTPError as error:
+        missing = error.code == 404 and arguments.action != "stats"
+        return _fail(f"nothing is pinned under {arguments.key}" if missing else _refusal(error))
+    except (URLError, HTTPException, OSError) as error:
+        reason = getattr(error, "reason", error)
+        return _fail(f"cannot reach {arguments.url}: {getattr(reason, 'strerror', None) or reason}")
+    except ValueError:
+        return _fail(f"{arguments.url} does not answer like a gateway")
+    print(json.dumps({"deleted": arguments.key} if answer is None else answer, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _base_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"expected a url like {_URL}, got {text!r}")
+    return text.rstrip("/").removesuffix("/v1")
+
+
+def _ask(method: str, url: str) -> Any:
+    """The answer's JSON; None if it has no body. Proxies are left alone: admin is for the loopback."""
+    request = Request(url, method=method, headers={"accept": "application/json"})  # noqa: S310  http(s), checked
+    with build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT) as response:
+        body = response.read()
+    return json.loads(body) if body.strip() else None
+
+
+def _refusal(error: HTTPError) -> str:
+    """The gateway's own words, else the status."""
+    try:
+        told = json.loads(error.read())["error"]["message"]
+    except (ValueError, TypeError, LookupError, OSError):
+        told = error.reason
+    return f"the gateway refuses: {told} ({error.code})"
+
+
+def _fail(message: str) -> int:
+    print(f"scg cache: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,57 @@
+"""`scg config`: look at the configuration without serving."""
+
+import argparse
+import sys
+from importlib.resources import files
+
+from gateway.cli.arguments import add_setting_flags, describe, load_settings
+
+_EXAMPLES = """\
+  scg config check --config scg.yaml        exit code 2 and one line for each thing that is wrong
+  scg config show                           what holds now, and which variable or file says so
+  scg config schema > scg.schema.json       JSON schema, for editors and CI
+"""
+_CHECK_EXAMPLES = """\
+  scg config check --config scg.yaml
+  SCG_CONFIG=scg.yaml SCG_VOTE__K=5 scg config check
+"""
+_SHOW_EXAMPLES = """\
+  scg config show --config scg.yaml
+  SCG_UPSTREAM_URL=http://vllm:8000 scg config show > scg.yaml
+"""
+_SCHEMA_EXAMPLES = """\
+  scg config schema > scg.schema.json
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The commands of `scg config`."""
+    describe(parser, "Check and show the configuration that `scg serve` would have.", _EXAMPLES)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="check|show|schema")
+    check = actions.add_parser("check", help="say what is wrong")
+    describe(
+        check, "Check the configuration. Exit code 0, or 2 with one line for each problem.", _CHECK_EXAMPLES
+    )
+    add_setting_flags(check)
+    show = actions.add_parser("show", help="print what holds, as YAML")
+    describe(
+        show, "Print the effective configuration as YAML, secrets masked, with who set what.", _SHOW_EXAMPLES
+    )
+    add_setting_flags(show)
+    schema = actions.add_parser("schema", help="print the JSON schema")
+    describe(schema, "Print the JSON schema of the configuration file.", _SCHEMA_EXAMPLES)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do one of the three."""
+    if arguments.action == "schema":
+        sys.stdout.write(files("gateway").joinpath("config.schema.json").read_text(encoding="utf-8"))
+        return 0
+    loaded = load_settings(arguments)
+    if arguments.action == "show":
+        from gateway.settings.show import show
+
+        sys.stdout.write(show(loaded.settings, loaded.origins))
+    else:
+        print("config: ok")
+    return 0
