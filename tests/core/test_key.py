@@ -69,7 +69,7 @@ def same_value(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same_value, one.items(), other.items()))
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same_value, one, other))
-    if isinstance(one, str):
+    if isinstance(one, str) and isinstance(other, str):
         return one.encode("utf-16", "surrogatepass") == other.encode("utf-16", "surrogatepass")
     return repr(one) == repr(other)
 

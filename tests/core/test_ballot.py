@@ -1,0 +1,174 @@
+"""From what an upstream said to a vote."""
+
+from unicodedata import is_normalized
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.ballot import Abstention, Ballot, Reply, Sample, cast, exact_text
+
+quickly = settings(max_examples=100, deadline=None)
+
+PIECES = st.text(alphabet='ab"[],\\\0\n \u00e9e\u0301\ud800\U0001f600', max_size=5)
+REPLIES = st.builds(
+    Reply, PIECES, refusal=PIECES, calls=st.lists(st.tuples(PIECES, PIECES), max_size=2).map(tuple)
+)
+
+
+def answer_of(reply: Reply, field: str) -> str:
+    """What a reply votes for."""
+    vote = cast(Sample(0, reply), field)
+    assert isinstance(vote, Ballot)
+    return vote.answer
+
+
+@pytest.mark.parametrize("field", ["auto", "text", "normalized"])
+def test_a_ballot_keeps_its_sample(field: str) -> None:
+    """The sample comes through as it is, with its exact text beside the answer."""
+    sample = Sample(3, Reply("  a  b "), b"bytes", streamed=True, upstream="vllm-a")
+    vote = cast(sample, field)
+    assert isinstance(vote, Ballot)
+    assert sample is vote.sample
+    assert vote.text == "  a  b "
+
+
+@quickly
+@given(reply=REPLIES)
+def test_auto_votes_by_exact_text(reply: Reply) -> None:
+    """Under `text`, and `auto` as far as it goes, the answer is the exact text, not a character changed."""
+    assert exact_text(reply) == answer_of(reply, "text")
+    assert exact_text(reply) == answer_of(reply, "auto")
+
+
+@pytest.mark.parametrize("content", ["", "42", " 42\n", "[]", '["42", "", []]', "a\0b", "\u00e9", "\ud800"])
+def test_plain_content_is_its_own_text(content: str) -> None:
+    """A reply of content alone has that content as its text."""
+    assert content == exact_text(Reply(content))
+
+
+@quickly
+@given(one=REPLIES, other=REPLIES)
+def test_different_replies_have_different_texts(one: Reply, other: Reply) -> None:
+    """Two replies have one text exactly if content, refusal and calls are equal."""
+    alike = (one.content, one.refusal, one.calls) == (other.content, other.refusal, other.calls)
+    assert alike == (exact_text(one) == exact_text(other))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Reply("no"), Reply("", refusal="no")),
+        (Reply("a", refusal="b"), Reply("b", refusal="a")),
+        (Reply("f(1)"), Reply("", calls=(("f", "1"),))),
+        (Reply("\nf(1)"), Reply("", calls=(("f", "1"),))),
+        (Reply("", calls=(("f", "1"),)), Reply("", calls=(("f", "1"), ("f", "1")))),
+        (Reply("", calls=(("f", "1"), ("g", "2"))), Reply("", calls=(("g", "2"), ("f", "1")))),
+        (Reply("", calls=(("f", '1"], ["g", "2'),)), Reply("", calls=(("f", "1"), ("g", "2")))),
+        (Reply("", calls=(("f", '{"a":1}'),)), Reply("", calls=(("f", '{"a": 1}'),))),
+        (Reply('\0["a", "", [["f", "1"]]]'), Reply("a", calls=(("f", "1"),))),
+        (Reply("\u00e9"), Reply("e\u0301")),
+        (Reply("41"), Reply("42")),
+        (Reply("42"), Reply("42 ")),
+        (Reply("\0"), Reply("")),
+    ],
+)
+def test_lookalikes_are_different_answers(one: Reply, other: Reply) -> None:
+    """A refusal, a call, and content that imitates their encoding never count as one answer."""
+    assert answer_of(one, "text") != answer_of(other, "text")
+
+
+def test_how_a_reply_ended_is_no_part_of_the_answer() -> None:
+    """Finish reason and token count are the engine's account of an answer, and do not split votes."""
+    for field in ("auto", "text", "normalized"):
+        assert answer_of(Reply("42", finish="stop", tokens=1), field) == answer_of(
+            Reply("42", finish="length", tokens=9), field
+        )
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (Reply("The  answer\n is\t42. "), "The answer is 42."),
+        (Reply("42"), "42"),
+        (Reply("\u00a042\u2003"), "42"),
+        (Reply("e\u0301te\u0301"), "\u00e9t\u00e9"),
+        (Reply(" \n "), ""),
+        (Reply("THE Answer"), "THE Answer"),
+        (Reply("\ufb01"), "\ufb01"),  # a ligature: canonical, not compatibility, composition
+    ],
+)
+def test_normalized_answers(reply: Reply, answer: str) -> None:
+    """Under `normalized` white space is collapsed and accents are composed; case and all else stay."""
+    assert answer == answer_of(reply, "normalized")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (Reply("", refusal="I  can't"), Reply("", refusal="I can't "), True),
+        (Reply("I can't"), Reply("", refusal="I can't"), False),
+        (Reply("", calls=(("f", '{"a":  1}'),)), Reply("", calls=(("f", '{"a": 1}'),)), True),
+        (Reply("", calls=(("f", '{"a": 1}'),)), Reply("", calls=(("f", '{"a":1}'),)), False),
+        (Reply("", calls=(("f", "{}"),)), Reply("", calls=(("f ", "{}"),)), False),
+        (Reply("41"), Reply("42"), False),
+        (Reply("4 2"), Reply("42"), False),
+    ],
+)
+def test_normalized_replies(one: Reply, other: Reply, same: bool) -> None:  # noqa: FBT001  a column
+    """Refusals and arguments are normalized like content, and are still told apart from it."""
+    assert same == (answer_of(one, "normalized") == answer_of(other, "normalized"))
+
+
+@quickly
+@given(content=st.text(max_size=30))
+def test_normalizing_twice_changes_nothing(content: str) -> None:
+    """A normalized answer is composed, has single inner spaces, and is its own normal form."""
+    folded = answer_of(Reply(content.replace("\0", "")), "normalized")
+    assert is_normalized("NFC", folded)
+    assert " ".join(folded.split()) == folded
+    assert folded == answer_of(Reply(folded), "normalized")
+
+
+def test_a_vote_is_under_a_known_answer() -> None:
+    """An answer that no extractor knows is a bug of the caller, not a silent vote by text."""
+    with pytest.raises(KeyError):
+        cast(Sample(0, Reply("42")), "json")
+
+
+@pytest.mark.parametrize(
+    ("reply", "shown"),
+    [
+        (Reply("42"), "42"),
+        (Reply("", refusal="no"), "no"),
+        (Reply("Sure", calls=(("f", '{"a":1}'), ("g", ""))), 'Sure\nf({"a":1})\ng()'),
+    ],
+)
+def test_what_people_compare(reply: Reply, shown: str) -> None:
+    """Shown to people, a reply is its content, its refusal and a line for each call."""
+    assert shown == reply.shown
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final"),
+    [
+        (None, False),
+        (200, False),
+        (302, False),
+        (400, True),
+        (401, True),
+        (403, True),
+        (404, True),
+        (408, False),
+        (413, True),
+        (422, True),
+        (425, False),
+        (429, False),
+        (499, True),
+        (500, False),
+        (503, False),
+    ],
+)
+def test_which_errors_no_retry_can_mend(status: int | None, is_final: bool) -> None:  # noqa: FBT001  a column
+    """A 4xx is final unless it is about time or load; a 5xx or no status at all is not."""
+    assert is_final == Abstention(0, "status", status).is_final

@@ -1,0 +1,87 @@
+"""What telemetry is told of a round."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.core.ballot import Abstention, Reply, Sample
+from gateway.core.plan import Plan
+from gateway.core.policy import Policy
+from gateway.core.record import RoundRecord, record_round
+from gateway.core.round import Launch, Round
+from gateway.core.vote import Verdict
+
+
+def ended(policy: Policy, *script: str | int) -> Round:
+    """A round that got these samples, or failures by status, in sample order, until it had a result."""
+    vote = Round(Plan(policy, 0, greedy=True, question=b"question"))
+    launched = [action.index for action in vote.start()]
+    while vote.result is None:
+        index = launched.pop(0)
+        note = script[index]
+        came = Sample(index, Reply(note)) if isinstance(note, str) else Abstention(index, "status", note)
+        launched += [action.index for action in vote.receive(came) if isinstance(action, Launch)]
+    return vote
+
+
+def record(vote: Round) -> RoundRecord:
+    """The record of a round, with the same particulars for each."""
+    return record_round(vote, key="key", endpoint="/v1/completions", model="demo", pin="won", seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    ("policy", "script", "told"),
+    [
+        (Policy(), ("a", "a"), ("unanimous", 2, 0, 0, 1)),
+        (Policy(), ("a", "b", "b"), ("majority", 3, 0, 0, 0)),
+        (Policy(), ("a", "b", "c"), ("tie", 3, 0, 0, 0)),
+        (Policy(k=1), ("a",), ("single", 1, 0, 0, 0)),
+        (Policy(k=5), ("a", "a", "a"), ("unanimous", 3, 0, 0, 2)),
+        (Policy(k=9, wave=3), ("a", "b", *"aaaaa"), ("majority", 6, 0, 2, 1)),
+        (Policy(stop="all"), ("a", 503, "a", "a"), ("unanimous", 3, 1, 0, 0)),
+        (Policy(), (503, 503, 503), ("no_quorum", 0, 3, 1, 0)),
+        (Policy(k=1), (503, 503), ("no_quorum", 0, 2, 0, 0)),
+        (Policy(stop="all"), (400,), ("no_quorum", 0, 1, 2, 0)),
+    ],
+)
+def test_the_fate_of_every_sample(
+    policy: Policy, script: tuple[str | int, ...], told: tuple[str, int, int, int, int]
+) -> None:
+    """Outcome, ballots, failed, cancelled and saved samples are those of the round, with none spoiled."""
+    made = record(ended(policy, *script))
+    assert told == (made.outcome, made.ballots, made.abstained, made.cancelled, made.saved)
+    assert made.spoiled == 0
+
+
+def test_particulars() -> None:
+    """The record passes on what it was told, the policy's name and the kind of spread without its delay."""
+    vote = ended(Policy("mine", spread="staggered:50ms"), "a", "a")
+    told = record(vote)
+    expected = ("key", "/v1/completions", "demo", "mine", "staggered", vote.result, "won", 0.5)
+    assert expected == (
+        told.key, told.endpoint, told.model, told.policy, told.spread, told.verdict, told.pin, told.seconds,
+    )  # fmt: skip
+
+
+def test_no_verdict_without_quorum() -> None:
+    """Where there was no quorum of samples the record has no verdict, and its outcome is `no_quorum`."""
+    told = record(ended(Policy(), 503, 503, 503, 503))
+    assert told.verdict is None
+    assert told.outcome == "no_quorum"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    k=st.integers(1, 6),
+    wave=st.integers(1, 3),
+    script=st.lists(st.sampled_from(["a", "b", 503]), min_size=7, max_size=7),
+)
+def test_the_counts_add_up(k: int, wave: int, script: list[str | int]) -> None:
+    """Ballots, failures and cancelled ones are all that was launched; with those saved they are at least k."""
+    vote = ended(Policy(k=k, wave=wave), *script)
+    told = record(vote)
+    accounted = told.ballots + told.spoiled + told.abstained + told.cancelled
+    assert vote.launched == accounted
+    assert max(k, vote.launched) == accounted + told.saved
+    assert isinstance(vote.result, Verdict) == (told.verdict is not None)
+    assert min(told.ballots, told.spoiled, told.abstained, told.cancelled, told.saved) >= 0
