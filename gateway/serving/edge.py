@@ -27,7 +27,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_TRACE = "trace"
 
 
 @dataclass(slots=True)
@@ -49,10 +48,12 @@ class Trace:
         self.upstream_seconds = landing.upstream_seconds
 
 
+_TRACE = web.RequestKey("trace", Trace)
+
+
 def trace_of(request: web.Request) -> Trace:
     """The trace that `edge` made for this request."""
-    trace: Trace = request[_TRACE]
-    return trace
+    return request[_TRACE]
 
 
 @web.middleware

@@ -27,7 +27,7 @@ async def healthz(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """200 once requests make sense, even if degraded: hits are served with everything else down."""
     gateway = request.app[GATEWAY]
-    if gateway.is_draining or not gateway.pool.was_seen:
+    if gateway.is_draining or not gateway.pool.first_look.is_set():
         return _json({"status": "draining" if gateway.is_draining else "starting", "reasons": []}, status=503)
     reasons = [f"upstream {name} is down" for name in gateway.pool.down]
     if gateway.store.is_degraded:

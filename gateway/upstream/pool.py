@@ -30,7 +30,6 @@ class Upstream:
         self.meter = metrics.upstream(settings.name, self.slots)
         self.seen: Look = DOWN
         self.is_up = True  # until a look or a call says otherwise
-        self.was_seen = False
 
     @property
     def name(self) -> str:
@@ -71,7 +70,6 @@ class Upstream:
     async def look(self) -> None:
         """Look once. What was seen before stays known while the server is away."""
         found = await look(self.client, self.settings.url, self.dress([("accept", "application/json")]))
-        self.was_seen = True
         self.mark(up=found.reachable)
         if found.reachable:
             self.seen = found
@@ -82,14 +80,10 @@ class Pool:
 
     def __init__(self, upstreams: Sequence[Upstream], store: Store) -> None:
         self.upstreams = tuple(upstreams)
+        self.first_look = asyncio.Event()  # set once it has ended for all, well or badly
         self._store = store
         self._turns = count()
         self._fingerprints: dict[str, str] = {}
-
-    @property
-    def was_seen(self) -> bool:
-        """Whether the first look has ended for all, well or badly."""
-        return all(upstream.was_seen for upstream in self.upstreams)
 
     @property
     def down(self) -> list[str]:
@@ -137,6 +131,7 @@ class Pool:
         await asyncio.gather(*(upstream.look() for upstream in self.upstreams))
         if before != [upstream.seen for upstream in self.upstreams]:
             self._fingerprints.clear()
+        self.first_look.set()
 
     async def keep_looking(self) -> None:
         """Look for ever, every few seconds."""

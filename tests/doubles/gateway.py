@@ -1,0 +1,99 @@
+"""A gateway in the test's own process, on a real socket."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import ClientResponse, ClientSession, web
+
+from gateway.app import make_app
+from gateway.serving.gateway import GATEWAY, Gateway
+from gateway.settings.model import Settings, UpstreamSettings
+from tests.doubles.upstream import Upstream, open_server
+
+HELLO = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
+
+
+@dataclass
+class Client:
+    """A client's view of a gateway, and for the curious its inside."""
+
+    url: str
+    session: ClientSession
+    inside: Gateway
+
+    async def chat(self, headers: Mapping[str, str] | None = None, **members: Any) -> "Got":
+        """POST /v1/chat/completions: the usual question, with these members on top."""
+        return await self.post("/v1/chat/completions", HELLO | members, headers)
+
+    async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> "Got":
+        """POST a JSON value, or bytes as they are."""
+        sent = {"data": body} if isinstance(body, bytes) else {"json": body}
+        async with self.session.post(self.url + path, headers=headers, **sent) as response:
+            return await Got.read(response)
+
+    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> "Got":
+        async with self.session.get(self.url + path, headers=headers) as response:
+            return await Got.read(response)
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """A sample's value on /metrics; 0 if it is not there."""
+        wanted = name + (
+            "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}" if labels else ""
+        )
+        lines = (await self.get("/metrics")).text.splitlines()
+        return next(
+            (float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == wanted), 0.0
+        )
+
+
+@dataclass
+class Got:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    response: ClientResponse
+
+    @staticmethod
+    async def read(response: ClientResponse) -> "Got":
+        return Got(response.status, response.headers, await response.read(), response)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        import json
+
+        return json.loads(self.body)
+
+    @property
+    def content(self) -> str:
+        """What the assistant said."""
+        content: str = self.json["choices"][0]["message"]["content"]
+        return content
+
+    def about(self, *names: str) -> tuple[str, ...]:
+        """Values of `x-consistency-*` fields."""
+        return tuple(self.headers[f"x-consistency-{name}"] for name in names)
+
+
+@asynccontextmanager
+async def open_gateway(*upstreams: Upstream, **settings: Any) -> AsyncIterator[Client]:
+    """A gateway in front of these doubles, once it is ready."""
+    named = tuple(UpstreamSettings(name=f"u{at}", url=each.url) for at, each in enumerate(upstreams))
+    async with open_gateway_for(Settings(**({"upstreams": named} | settings))) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_gateway_for(settings: Settings) -> AsyncIterator[Client]:
+    """A gateway with these settings, once its first look at the upstreams has ended."""
+    app: web.Application = make_app(settings)
+    async with open_server(app) as url, ClientSession() as session:
+        await app[GATEWAY].pool.first_look.wait()
+        yield Client(url, session, app[GATEWAY])
