@@ -21,10 +21,10 @@ def policy_for(settings: Settings, model: str, headers: Mapping[str, str], membe
     } | _from_body(member)
     if not changes:
         return base
-    name, where = changes.pop("policy", (base.name, "policy"))
+    name, chosen_by = changes.pop("policy", (base.name, f"policy {base.name}"))
     if name != base.name:
-        base = _named(settings, name, where)
-    return _changed(settings, base, changes)
+        base = _named(settings, name, chosen_by)
+    return _changed(settings, base, changes, chosen_by)
 
 
 def _of_route(settings: Settings, model: str) -> Policy:
@@ -57,18 +57,25 @@ def _named(settings: Settings, name: object, where: str) -> Policy:
     return policy
 
 
-def _changed(settings: Settings, base: Policy, changes: dict[str, tuple[object, str]]) -> Policy:
+def _changed(
+    settings: Settings, base: Policy, changes: dict[str, tuple[object, str]], chosen_by: str
+) -> Policy:
+    """The base with these changes; what is wrong with a field that was not changed is the base's fault."""
+
+    def where(field: str) -> str:
+        return changes[field][1] if field in changes else chosen_by
+
     try:
         made = base.override({choice: value for choice, (value, _) in changes.items()})
     except PolicyError as error:
-        where = changes.get(error.field, (None, f"policy {base.name}: {error.field}"))[1]
-        raise BadRequest(f"{where}: {error}", param=where) from error
+        subject = "" if error.field in changes else f" {base.name}: {error.field}"
+        raise BadRequest(f"{where(error.field)}:{subject} {error}", param=where(error.field)) from error
     if made.k > settings.limits.max_k:
-        where = changes.get("k", (None, f"policy {base.name}: k"))[1]
-        raise BadRequest(f"{where}: at most {settings.limits.max_k}, got {made.k}", param=where)
+        raise BadRequest(f"{where('k')}: at most {settings.limits.max_k}, got {made.k}", param=where("k"))
     if made.answer.startswith("regex:") and "answer" in changes:
-        where = changes["answer"][1]
-        raise BadRequest(f"{where}: regex answers are for the configuration only", param=where)
+        raise BadRequest(
+            f"{where('answer')}: regex answers are for the configuration only", param=where("answer")
+        )
     return made
 
 

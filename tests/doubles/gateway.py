@@ -1,11 +1,13 @@
 """A gateway in the test's own process, on a real socket."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientResponse, ClientSession, web
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import make_app
 from gateway.serving.gateway import GATEWAY, Gateway
@@ -39,13 +41,9 @@ class Client:
 
     async def metric(self, name: str, **labels: str) -> float:
         """A sample's value on /metrics; 0 if it is not there."""
-        wanted = name + (
-            "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}" if labels else ""
-        )
-        lines = (await self.get("/metrics")).text.splitlines()
-        return next(
-            (float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == wanted), 0.0
-        )
+        families = text_string_to_metric_families((await self.get("/metrics")).text)
+        samples = (sample for family in families for sample in family.samples)
+        return next((each.value for each in samples if each.name == name and each.labels == labels), 0.0)
 
 
 @dataclass
@@ -67,8 +65,6 @@ class Got:
 
     @property
     def json(self) -> Any:
-        import json
-
         return json.loads(self.body)
 
     @property
