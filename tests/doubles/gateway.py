@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import ClientResponse, ClientSession, web
 from prometheus_client.parser import text_string_to_metric_families
+from yarl import URL
 
 from gateway.app import make_app
 from gateway.serving.gateway import GATEWAY, Gateway
@@ -36,7 +37,7 @@ class Client:
             return await Got.read(response)
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> "Got":
-        async with self.session.get(self.url + path, headers=headers) as response:
+        async with self.session.get(URL(self.url + path, encoded=True), headers=headers) as response:
             return await Got.read(response)
 
     async def metric(self, name: str, **labels: str) -> float:

@@ -1,0 +1,30 @@
+.PHONY: help demo test check format bench clean
+
+help:  ## What can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/'
+
+demo:  ## Set up, start the PyTorch backend and the gateway on http://127.0.0.1:8080 (Ctrl-C stops both)
+	@scripts/setup backend
+	@exec .venv/bin/scg demo $(ARGS)
+
+test:  ## Set up and run all tests (ARGS="-k NAME" for some)
+	@scripts/setup backend,dev redis-server prometheus
+	@.venv/bin/python -m pytest $(ARGS)
+
+check:  ## Lint and types
+	@scripts/setup backend,dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format:  ## Put the code into shape
+	@scripts/setup backend,dev
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench:  ## Measure: see docs/benchmarks.md
+	@scripts/setup dev nginx wrk redis-server
+	@.venv/bin/python benchmarks/run.py $(ARGS)
+
+clean:  ## Remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,177 @@
+"""Streams: held for the vote, replayed from the winner, pinned in one entry with plain answers."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from gateway.serving import completions
+from gateway.wire.sse import EventDecoder
+from tests.doubles.gateway import Client, open_gateway
+from tests.doubles.upstream import HANG, Answer, Reply, chunks, open_upstream, plain
+
+FRESH = {"cache-control": "no-cache"}
+USAGE = {"include_usage": True}
+
+
+def payloads(body: bytes) -> list[bytes]:
+    """The data of every event."""
+    return [event.data for event in EventDecoder().feed(body)]
+
+
+async def test_the_winners_own_chunks_are_replayed() -> None:
+    """41, 42, 42 as streams: the chunks of one 42, as it sent them, without the usage nobody asked for."""
+    async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
+        got = await client.chat(stream=True)
+        assert "text/event-stream; charset=utf-8" == got.headers["content-type"]
+        assert payloads(got.body) in ([*chunks("42", index)[:-2], b"[DONE]"] for index in (1, 2))
+        assert all(seen.body["stream_options"] == USAGE for seen in upstream.seen)
+
+
+async def test_usage_comes_only_to_those_who_ask() -> None:
+    """With include_usage the usage chunk comes before [DONE], without choices."""
+    async with open_upstream("42") as upstream, open_gateway(upstream) as client:
+        got = await client.chat(stream=True, stream_options=USAGE)
+        usage = json.loads(payloads(got.body)[-2])
+        assert ([], 3) == (usage["choices"], usage["usage"]["completion_tokens"])
+
+
+async def test_other_stream_options_are_kept() -> None:
+    """The client's own stream options go upstream beside include_usage."""
+    async with open_upstream("42") as upstream, open_gateway(upstream) as client:
+        await client.chat(
+            stream=True, stream_options={"include_usage": False, "continuous_usage_stats": True}
+        )
+        assert {"continuous_usage_stats": True, "include_usage": True} == upstream.seen[0].body[
+            "stream_options"
+        ]
+
+
+async def test_what_the_header_could_not_say_follows_in_the_stream() -> None:
+    """A held stream answers 200 at the first sample; the verdict comes as a comment and in the usage chunk."""
+    async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
+        upstream.gates = {1: asyncio.Event()}
+        body = {"model": "m", "messages": [], "stream": True, "stream_options": USAGE}
+        async with client.session.post(client.url + "/v1/chat/completions", json=body) as response:
+            assert ("vote", "majority") == tuple(
+                response.headers[f"x-consistency-{it}"] for it in ("source", "policy")
+            )
+            assert "x-consistency-outcome" not in response.headers
+            upstream.gates[1].set()
+            text = await response.text()
+        assert (
+            ": x-consistency-source=vote x-consistency-outcome=majority x-consistency-agreement=0.67 " in text
+        )
+        usage = json.loads(payloads(text.encode())[-2])
+        assert ("majority", "0.67", "3") == tuple(
+            usage["consistency"][it] for it in ("outcome", "agreement", "k")
+        )
+
+
+async def test_a_held_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the vote goes on, comments show the client that the connection lives."""
+    monkeypatch.setattr(completions, "_HOLD_HEAD", 0.01)
+    monkeypatch.setattr(completions, "_KEEP_ALIVE", 0.01)
+    async with open_upstream("42") as upstream, open_gateway(upstream) as client:
+        upstream.gates = {0: asyncio.Event(), 1: asyncio.Event()}
+        body = {"model": "m", "messages": [], "stream": True}
+        async with client.session.post(client.url + "/v1/chat/completions", json=body) as response:
+            assert b": waiting for the verdict\n" == await response.content.readline()
+            for gate in upstream.gates.values():
+                gate.set()
+            assert b"[DONE]" == payloads(await response.content.read())[-1]
+
+
+async def test_an_error_after_the_head_is_an_event() -> None:
+    """If the vote fails once the 200 is out, the stream ends in an OpenAI error event."""
+    async with open_upstream("41", 400) as upstream, open_gateway(upstream) as client:
+        upstream.gates = {1: asyncio.Event()}
+        body = {"model": "m", "messages": [], "stream": True}
+        async with client.session.post(client.url + "/v1/chat/completions", json=body) as response:
+            assert 200 == response.status
+            upstream.gates[1].set()
+            events = payloads(await response.read())
+        assert ["scripted 400"] == [json.loads(event)["error"]["message"] for event in events]
+
+
+async def test_an_error_before_the_head_is_a_status() -> None:
+    """If the vote fails before anything was sent, a stream's client gets the status like anybody else."""
+    async with open_upstream(400) as upstream, open_gateway(upstream) as client:
+        assert 400 == (await client.chat(stream=True)).status
+
+
+async def test_a_stream_that_tells_of_an_error_is_an_abstention() -> None:
+    """An error event inside a sample's stream does not become an answer."""
+    broken = Reply(
+        body=b'data: {"choices":[]}\n\ndata: {"error":{"message":"out of memory","code":500}}\n\ndata: [DONE]\n\n',
+        headers={"content-type": "text/event-stream"},
+    )
+    async with open_upstream(broken, "42", "42") as upstream, open_gateway(upstream) as client:
+        got = await client.chat(stream=True)
+        assert b'"content": "4"' in got.body
+        assert 3 == len(upstream.seen)
+
+
+async def test_a_stream_cut_short_is_an_abstention() -> None:
+    """A stream without [DONE] is no answer, however much of it came."""
+    half = b'data: {"choices":[{"index":0,"delta":{"content":"4"}}]}\n\n'
+    cut = Reply(body=half, headers={"content-type": "text/event-stream"})
+    async with open_upstream(cut, "42", "42") as upstream, open_gateway(upstream) as client:
+        await client.chat(stream=True)
+        assert 3 == len(upstream.seen)
+
+
+async def say(client: Client, headers: dict[str, str] | None = None, *, streamed: bool) -> tuple[str, str]:
+    """What the assistant said, asked for as a stream or not, and where it came from."""
+    members: dict[str, Any] = {"stream": True} if streamed else {}
+    got = await client.chat(headers, **members)
+    if not streamed:
+        return got.content, got.headers["x-consistency-source"]
+    said = [json.loads(payload) for payload in payloads(got.body)[:-1]]
+    text = "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in said)
+    return text, got.headers["x-consistency-source"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_both_forms_share_one_pin(first: bool) -> None:  # noqa: FBT001
+    """Whichever form was voted on first, the other one gets the same answer from the cache."""
+    async with open_upstream("42", "42", "other") as upstream, open_gateway(upstream) as client:
+        await say(client, streamed=first)
+        assert ("42", "cache") == await say(client, streamed=not first)
+        assert ("42", "cache") == await say(client, streamed=first)
+        assert 2 == len(upstream.seen)
+
+
+async def test_a_plain_answer_from_chunks_is_what_upstream_would_have_sent() -> None:
+    """The stream's pin, asked for plain, has the members of the plain answer that vLLM gives."""
+    async with open_upstream("42") as upstream, open_gateway(upstream) as client:
+        await client.chat(stream=True)
+        got = (await client.chat()).json
+        expected = json.loads(plain("42", 0))
+        assert {"object": "chat.completion", "usage": expected["usage"], "model": "m"} == {
+            name: got[name] for name in ("object", "usage", "model")
+        }
+        assert ({"role": "assistant", "content": "42"}, "stop") == (
+            got["choices"][0]["message"],
+            got["choices"][0]["finish_reason"],
+        )
+
+
+async def test_streamed_completions() -> None:
+    """POST /v1/completions with stream: the winner's text chunks."""
+    async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
+        got = await client.post("/v1/completions", {"model": "m", "prompt": "a", "stream": True})
+        said = [json.loads(payload) for payload in payloads(got.body)[:-1]]
+        assert "42" == "".join(chunk["choices"][0]["text"] for chunk in said)
+
+
+@pytest.mark.parametrize("answers", [("42", HANG), (HANG, HANG)])
+async def test_a_client_that_leaves_a_stream_cancels_its_vote(answers: tuple[Answer, ...]) -> None:
+    """When the only client goes, before or after the first byte, the upstream sees its samples' sockets close."""
+    async with open_upstream(*answers) as upstream, open_gateway(upstream) as client:
+        leaving = asyncio.create_task(client.chat(stream=True))
+        await upstream.asked(2)
+        leaving.cancel()
+        async with asyncio.timeout(10):
+            await upstream.seen[1].closed.wait()
