@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -41,12 +40,9 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def load_settings(arguments: argparse.Namespace) -> "Loaded":
-    """The settings by flags, environment and file. ConfigError is for `main` to report, warnings go out here."""
+    """The settings by flags, environment and file; ConfigError is for `main` to report."""
     # pydantic is heavy: commands that need no settings start without it.
     from gateway.settings.loader import load_with_origins
 
     flags = {name: getattr(arguments, name, None) for name in _OVERRIDES}
-    loaded = load_with_origins(flags, os.environ, arguments.config)
-    for warning in loaded.settings.warnings:
-        print(f"scg: warning: {warning}", file=sys.stderr)
-    return loaded
+    return load_with_origins(flags, os.environ, arguments.config)

@@ -14,17 +14,17 @@ from gateway.cli.arguments import describe
 _URL = "http://127.0.0.1:8080"
 _TIMEOUT = 10.0
 _EXAMPLES = """\
-  scg cache stats                              rounds, agreement, hits
-  scg cache get 3b0c44298fc1c149               what is pinned under a key (header x-consistency-key)
-  scg cache delete 3b0c44298fc1c149            forget it: the next request votes again
+  scg cache stats            rounds, agreement, hits
+  scg cache get KEY          what is pinned under a key (header x-consistency-key)
+  scg cache delete KEY       forget it: the next request votes again
 """
 _STATS_EXAMPLES = """\
   scg cache stats --url http://127.0.0.1:9000
   scg cache stats | jq .
 """
 _KEY_EXAMPLES = """\
-  scg cache {action} 3b0c44298fc1c149
-  scg cache {action} 3b0c44298fc1c149 --url http://127.0.0.1:9000
+  scg cache {action} KEY
+  scg cache {action} KEY --url http://127.0.0.1:9000
 """
 
 

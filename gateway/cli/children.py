@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from typing import IO
 
-_STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.2
 _PROGRESS_SECONDS = 5.0
 _TAIL_BYTES = 4000
@@ -54,12 +53,12 @@ class Child:
                 progress(f"waiting for the {self.name}, {now - start:.0f} s")
             pause(_POLL_SECONDS)
 
-    def stop(self) -> None:
-        """Ask it to end, then make it; returns when it is gone."""
+    def stop(self, patience: float) -> None:
+        """Ask it to end, after `patience` seconds make it; returns when it is gone."""
         if self._process.poll() is None:
             self._process.terminate()
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(files("gateway").joinpath("config.schema.json").read_text(encoding="utf-8"))
         return 0
     loaded = load_settings(arguments)
+    for warning in loaded.settings.warnings:
+        print(f"scg: warning: {warning}", file=sys.stderr)
     if arguments.action == "show":
         from gateway.settings.show import show
 

@@ -92,16 +92,16 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
-def run_both(backend: Server, gateway: Server) -> int:
-    """The backend, then the gateway, until a signal (0) or until one of them dies (1)."""
+def run_both(backend: Server, gateway: Server, *, patience: float = 10.0) -> int:
+    """The backend, then the gateway, until a signal (0) or until one of them dies (1); neither is left behind."""
     interruption = _Interruption()
     with ExitStack() as running:
         try:
             progress("starting the backend")
-            below = running.enter_context(_child("backend", backend.command, quiet=True))
+            below = running.enter_context(_child(Child("backend", backend.command, quiet=True), patience))
             below.wait_ready(f"{backend.url}/health", interruption.pause, timeout=_BACKEND_SECONDS)
             progress("starting the gateway")
-            above = running.enter_context(_child("gateway", gateway.command, quiet=False))
+            above = running.enter_context(_child(Child("gateway", gateway.command, quiet=False), patience))
             above.wait_ready(f"{gateway.url}/readyz", interruption.pause, timeout=_GATEWAY_SECONDS)
             model = _model(backend.url)
             print(_WELCOME.format(gateway=gateway.url, backend=backend.url, model=model), flush=True)
@@ -144,12 +144,11 @@ class _Interruption:
 
 
 @contextmanager
-def _child(name: str, command: Sequence[str], *, quiet: bool) -> Iterator[Child]:
-    child = Child(name, command, quiet=quiet)
+def _child(child: Child, patience: float) -> Iterator[Child]:
     try:
         yield child
     finally:
-        child.stop()
+        child.stop(patience)
 
 
 def _address(host: str, port: int) -> str:

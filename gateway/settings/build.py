@@ -123,8 +123,8 @@ class _Builder:
                 ("policies", name), "extends", definitions[name], PolicyError(field, str(error))
             )
             return {}
-        for name in definitions:
-            self._limit_k(("policies", name, "k"), policies[name])
+        for name, changes in definitions.items():
+            self._limit_k(("policies", name), "extends", changes, policies[name])
         return policies
 
     def _default_policy(self, policies: Mapping[str, Policy]) -> Policy:
@@ -150,7 +150,7 @@ class _Builder:
         except PolicyError as error:
             self._refuse_policy(path, "policy", changes, error)
             return Policy()
-        self._limit_k((*path, "k"), policy)
+        self._limit_k(path, "policy", changes, policy)
         return policy
 
     def _refuse_policy(
@@ -162,6 +162,8 @@ class _Builder:
         else:
             self._refuse((*path, base), f"its {error.field} is refused: {error}")
 
-    def _limit_k(self, path: KeyPath, policy: Policy) -> None:
-        if policy.k > self.given.limits.max_k:
-            self._refuse(path, f"{policy.k} is more than limits.max_k, {self.given.limits.max_k}")
+    def _limit_k(self, path: KeyPath, base: str, changes: Mapping[str, Any], policy: Policy) -> None:
+        limit = self.given.limits.max_k
+        if policy.k > limit:
+            error = PolicyError("k", f"{policy.k} is more than limits.max_k, {limit}")
+            self._refuse_policy(path, base, changes, error)

@@ -8,6 +8,7 @@ first, and a list that the environment touches starts out as a copy of the file'
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from gateway.settings.errors import Problem
@@ -19,6 +20,7 @@ URL, API_KEY, CONFIG = "SCG_UPSTREAM_URL", "SCG_UPSTREAM_API_KEY", "SCG_CONFIG"
 
 _PREFIX = "SCG_"
 _SHORT = {name.removeprefix(_PREFIX).lower() for name in (URL, API_KEY, CONFIG)}
+_MOST_WORDS = 9  # of a name that is worth repairing: the attempts double with each
 
 # What Kubernetes tells every pod of a service `scg`, and of `scg-redis` and the like beside it.
 _OF_KUBERNETES = re.compile(
@@ -91,9 +93,9 @@ def _leave_to_kubernetes(variables: dict[str, str], found: Environment) -> None:
 
 
 def _is_injected(name: str, value: str) -> bool:
-    if _SERVICE_PORT.fullmatch(name):
-        return bool(_SERVICE_URL.match(value))
-    return bool(_OF_KUBERNETES.fullmatch(name))
+    if _OF_KUBERNETES.fullmatch(name):
+        return True
+    return bool(_SERVICE_PORT.fullmatch(name) and _SERVICE_URL.match(value))
 
 
 def _take_upstream_url(variables: dict[str, str], found: Environment, *, url_by_flag: bool) -> None:
@@ -111,7 +113,9 @@ def _take_upstream_url(variables: dict[str, str], found: Environment, *, url_by_
         )
     given = {"url": url} | ({"api_key": api_key} if api_key else {})
     put(found.tree, ("upstreams",), [given], {})
-    found.origins |= {("upstreams",): f"from {URL}", ("upstreams", 0, "api_key"): f"from {API_KEY}"}
+    found.origins[("upstreams",)] = f"from {URL}"
+    if api_key:
+        found.origins[("upstreams", 0, "api_key")] = f"from {API_KEY}"
 
 
 def _meant(name: str, error: UnknownKey, file: Mapping[str, Any]) -> str:
@@ -128,7 +132,10 @@ def _meant(name: str, error: UnknownKey, file: Mapping[str, Any]) -> str:
 
 
 def _with_more_underscores(name: str) -> Iterator[str]:
-    """SCG_CACHE_URL and SCG_UPSTREAMS_0_URL are the likeliest slips."""
-    for single in re.finditer(r"(?<!_)_(?!_)", name):
-        yield f"{name[: single.start()]}__{name[single.end() :]}"
-    yield re.sub(r"_+", "__", name)
+    """SCG_CACHE_URL and SCG_UPSTREAMS_0_MAX_IN_FLIGHT are the likeliest slips; the shortest repair comes first."""
+    words = re.split("(?<!_)_(?!_)", name)
+    if len(words) <= _MOST_WORDS:
+        for joints in sorted(
+            product(("_", "__"), repeat=len(words) - 1), key=lambda joints: joints.count("__")
+        ):
+            yield "".join(word + joint for word, joint in zip(words, (*joints, ""), strict=True))

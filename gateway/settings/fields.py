@@ -6,12 +6,12 @@ A parser raises ValueError with what was expected; whoever reports it adds the v
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
 from gateway.core.units import format_duration, parse_duration, parse_size
-from gateway.settings.spelling import format_size
+from gateway.settings.spelling import LATER, format_size
+from gateway.settings.urls import parse_cache_url, parse_upstream_url
 
 DURATION = {"type": ["string", "number"], "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$", "examples": ["30s"]}
 SIZE = {
@@ -20,6 +20,7 @@ SIZE = {
     "examples": ["64MiB"],
 }
 SWITCH = {"enum": [True, False, "on", "off"]}
+OFF = {"enum": [False, "off"]}
 COUNT = {"type": "integer", "minimum": 1}
 
 _SWITCHES = {
@@ -35,7 +36,6 @@ _SWITCHES = {
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PREFIX = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_LATER = "is not available in this version"
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[object], int]:
@@ -121,43 +121,6 @@ def _sha256(value: object) -> str:
     return value.lower()
 
 
-def _split(value: str, wanted: str) -> SplitResult:
-    """Raise ValueError if it cannot be taken apart; `urlsplit` finds a bad port only when asked for it."""
-    try:
-        parts = urlsplit(value)
-        if parts.hostname and (parts.port is None or parts.port):
-            return parts
-    except ValueError as error:
-        raise ValueError(wanted) from error
-    raise ValueError(wanted)
-
-
-def _upstream_url(value: object) -> str:
-    wanted = "expected a url like http://host:8000"
-    if not isinstance(value, str) or not value.isprintable() or " " in value.strip():
-        raise ValueError(wanted)
-    parts = _split(value.strip(), wanted)
-    if parts.scheme not in {"http", "https"}:
-        raise ValueError(wanted)
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValueError(f"{wanted}, without user, password or query; credentials go into api_key or headers")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
-
-
-def _cache_url(value: object) -> str:
-    wanted = "expected memory://, redis://host:6379/0 or rediss://host:6379/0"
-    if not isinstance(value, str):
-        raise ValueError(wanted)  # noqa: TRY004  a ValueError is what becomes a line for the user
-    scheme, separator, rest = value.strip().partition("://")
-    if scheme in {"redis+sentinel", "redis+cluster"} and separator:
-        raise ValueError(f"{scheme}:// {_LATER}; use memory://, redis:// or rediss://")
-    if scheme == "memory" and separator and not rest:
-        return "memory://"
-    if scheme not in {"redis", "rediss"} or not re.fullmatch(r"/?|/\d+", _split(value.strip(), wanted).path):
-        raise ValueError(wanted)
-    return value.strip()
-
-
 def _body_size(value: object) -> int:
     size = parse_size(value)
     if size < 1:
@@ -173,13 +136,13 @@ def _header_name(value: object) -> str:
 
 def _lane(value: object) -> str:
     if value == "reference":
-        raise ValueError(f"a reference lane {_LATER}; use fast")
+        raise ValueError(f"a reference lane {LATER}; use fast")
     return one_of("fast", "reference")(value)
 
 
 def _workers(value: object) -> int:
     if whole_number(1)(value) > 1:
-        raise ValueError(f"more than one worker {_LATER}; use 1")
+        raise ValueError(f"more than one worker {LATER}; use 1")
     return 1
 
 
@@ -208,11 +171,11 @@ Digest = Annotated[
     SecretStr, BeforeValidator(_sha256), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"})
 ]
 UpstreamUrl = Annotated[
-    str, BeforeValidator(_upstream_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
+    str, BeforeValidator(parse_upstream_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})
 ]
 CacheUrl = Annotated[
     SecretStr,
-    BeforeValidator(_cache_url),
+    BeforeValidator(parse_cache_url),
     WithJsonSchema({"type": "string", "pattern": "^(memory|rediss?)://", "default": "memory://"}),
 ]
 Lane = Annotated[str, BeforeValidator(_lane), WithJsonSchema({"enum": ["fast"]})]

@@ -70,5 +70,7 @@ class Origins:
         named = [origin for path, origin in self.flags.items() if path[0] == key]
         if not named:
             named = [origin for path, origin in self.environment.items() if path[0] == key]
-            named += [f"in {self.file_name}"] if key in self.file else []
+            # A section is merged key by key; anything else that a variable gives as a whole hides the file's.
+            is_hidden = (key,) in self.environment and not isinstance(self.file.get(key), dict)
+            named += [f"in {self.file_name}"] if key in self.file and not is_hidden else []
         return list(dict.fromkeys(named)) or ["default"]

@@ -1,0 +1,77 @@
+"""`scg cache`, against a server that answers as a gateway would."""
+
+import json
+
+import pytest
+
+from gateway.__main__ import main
+from tests.cli.commands import http_server
+
+KEY = "ab" * 32
+PIN = json.dumps({"key": KEY, "body": "ünïcode"}, ensure_ascii=False)
+REFUSAL = json.dumps({"error": {"message": "not from here", "code": "forbidden"}})
+
+
+@pytest.mark.parametrize(
+    ("words", "request_line", "answer", "printed"),
+    [
+        (["stats"], "GET /v1/consistency/summary", '{"in_flight": 1}', {"in_flight": 1}),
+        (["get", KEY], f"GET /v1/consistency/cache/{KEY}", PIN, json.loads(PIN)),
+        (["delete", KEY], f"DELETE /v1/consistency/cache/{KEY}", '{"deleted": true}', {"deleted": True}),
+        (["delete", KEY], f"DELETE /v1/consistency/cache/{KEY}", "", {"deleted": KEY}),
+        (["get", "a/b?c"], "GET /v1/consistency/cache/a%2Fb%3Fc", "{}", {}),
+    ],
+)
+def test_asks_and_prints_json(
+    words: list[str], request_line: str, answer: str, printed: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each action is one request to the admin endpoints; the answer is printed as JSON."""
+    with http_server({request_line: (200, answer)}) as (url, seen):
+        assert main(["cache", *words, "--url", f"{url}/v1/"]) == 0
+    assert [request_line] == seen
+    assert printed == json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "body", "said"),
+    [
+        (["get", KEY], 404, "{}", f"nothing is pinned under {KEY}"),
+        (["delete", KEY], 404, "", f"nothing is pinned under {KEY}"),
+        (["get", KEY], 403, REFUSAL, "the gateway refuses: not from here (403)"),
+        (["stats"], 404, "<html>", "the gateway refuses: Not Found (404)"),
+        (["stats"], 500, "[]", "the gateway refuses: Internal Server Error (500)"),
+        (["stats"], 200, "<html>", "does not answer like a gateway"),
+    ],
+)
+def test_refusals_are_exit_code_1_and_one_line(
+    words: list[str], status: int, body: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the gateway refuses is told in its own words where it has some."""
+    paths = (
+        f"GET /v1/consistency/cache/{KEY}",
+        f"DELETE /v1/consistency/cache/{KEY}",
+        "GET /v1/consistency/summary",
+    )
+    with http_server(dict.fromkeys(paths, (status, body))) as (url, _):
+        assert main(["cache", *words, "--url", url]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    (line,) = told.err.splitlines()
+    assert line.startswith("scg cache: ")
+    assert said in line
+
+
+def test_no_gateway_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway that does not run is named with the reason."""
+    with http_server({}) as (url, _):
+        pass
+    assert main(["cache", "stats", "--url", url]) == 1
+    assert capsys.readouterr().err == f"scg cache: cannot reach {url}: Connection refused\n"
+
+
+def test_proxies_are_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The admin endpoints answer the loopback only; a proxy between would be refused."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with http_server({"GET /v1/consistency/summary": (200, "{}")}) as (url, _):
+        assert main(["cache", "stats", "--url", url]) == 0
+    assert capsys.readouterr().out == "{}\n"
