@@ -44,7 +44,10 @@ def parse_body(raw: bytes) -> Body:
     except RecursionError:
         raise BadRequest("the body is nested too deeply") from None
     except _DuplicateMemberError as error:
-        raise BadRequest(f"duplicate member {error.name!r}", param=error.name) from None
+        name = error.name.encode(
+            errors="backslashreplace"
+        ).decode()  # half a surrogate pair cannot be sent back
+        raise BadRequest(f"duplicate member {error.name!r}", param=name) from None
     except ValueError as error:  # a NaN, or an integer of more digits than Python takes
         raise BadRequest(f"the body is not JSON: {error}") from error
 
@@ -98,8 +101,11 @@ def _expect(text: str, at: int, mark: str) -> int:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise _DuplicateMemberError(next(name for name in names if names.count(name) > 1))
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise _DuplicateMemberError(name)
+            seen.add(name)
     return made
 
 
