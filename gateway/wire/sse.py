@@ -1,5 +1,6 @@
 """Server-sent events (WHATWG HTML, section 9.2): incremental decoding, encoding."""
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 
 DONE = b"[DONE]"
@@ -20,6 +21,8 @@ class EventDecoder:
         self._rest = b""
         self._data: list[bytes] = []
         self._type = b""
+        self._begun = False  # whether the first line is in, which may open with a byte order mark
+        self._after_cr = False  # whether a newline that comes first is half of a CRLF
 
     @property
     def is_clean(self) -> bool:
@@ -28,11 +31,16 @@ class EventDecoder:
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this piece completes."""
-        text = self._rest + piece
-        # A CR at the end may be half of a CRLF: it waits for the next piece.
-        held = b"\r" if text.endswith(b"\r") else b""
-        lines = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        self._rest = lines.pop() + held
+        if not piece:
+            return []
+        if self._after_cr:
+            piece = piece.removeprefix(b"\n")
+        self._after_cr = piece.endswith(b"\r")
+        lines = (self._rest + piece).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop()
+        if lines and not self._begun:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(BOM_UTF8)
         return [event for line in lines if (event := self._take(line)) is not None]
 
     def _take(self, line: bytes) -> Event | None:
