@@ -75,7 +75,7 @@ def _add_engine_options(group: argparse._ArgumentGroup) -> None:
         help="prompt tokens computed between two decode steps (128 on a CPU, 4096 on CUDA)",
     )
     group.add_argument("--seed", type=int, default=0, help="of random weights (%(default)s)")
-    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (PyTorch's choice)")
+    group.add_argument("--threads", type=int, metavar="N", help="CPU threads (1 for a small model)")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,6 +84,8 @@ def main(argv: list[str] | None = None) -> int:
     command = options.pop("command")
     # Models come from folders; a server that phones home to look for them would start late or not at all.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # Threads that spin while they wait cost tens of times the speed where something else needs the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         server_names = ServerConfig.__dataclass_fields__
         server = ServerConfig(**{name: options.pop(name) for name in server_names})

@@ -24,7 +24,7 @@ class EngineConfig:
         max_model_len: prompt and answer together, tokens; None: the model's own bound, at most 8192.
         prefill_tokens: padded prompt tokens computed between two decode steps; None: by device.
         seed: of the random weights.
-        threads: CPU threads of one operation; None: PyTorch's choice.
+        threads: CPU threads of one operation; None: one for a small model, else PyTorch's choice.
 
     Raises:
         UsageError: naming the option and the value.

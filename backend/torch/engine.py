@@ -56,6 +56,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._task: asyncio.Task[None] | None = None
+        self._is_stopping = False
         metrics.watch(lambda: self._scheduler.num_running, lambda: self.num_waiting)
 
     @property
@@ -70,14 +71,16 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="engine")
+        self._task.add_done_callback(_report_death)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
         # A step cannot be interrupted; the process must not go before it has ended.
-        await asyncio.to_thread(self._thread.shutdown)
+        self._is_stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        self._thread.shutdown()
 
     async def generate(self, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, Update]]:
         """Answer all `requests`; yields (position of the request, update) until each has finished.
@@ -122,7 +125,7 @@ class Engine:
         """Step while there is work, sleep while there is none."""
         loop = asyncio.get_running_loop()
         try:
-            while True:
+            while not self._is_stopping:
                 await self._wake.wait()
                 self._settle()
                 if not self._scheduler.has_work:
@@ -164,3 +167,9 @@ class Engine:
         for ticket in self._tickets.values():
             ticket.queue.put_nowait((ticket.index, _Failed(reason)))
         self._tickets.clear()
+
+
+def _report_death(task: asyncio.Task[None]) -> None:
+    """Whoever is left without an engine finds the reason in the log."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("the engine died", exc_info=error)

@@ -12,7 +12,7 @@ from backend.errors import EngineError, RequestError
 _log = logging.getLogger(__name__)
 
 # Set on a request once its response is under way: then an error can only close the connection.
-STARTED = "started"
+STARTED = web.RequestKey("started", bool)
 
 
 def error_body(message: str, kind: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
@@ -35,7 +35,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except ConnectionError:
         raise
     except Exception:
-        if request.get(STARTED):
+        if request.get(STARTED, False):
             raise
         _log.exception("%s %s failed", request.method, request.path)
         return _reply(500, error_body("internal error", "server_error"))

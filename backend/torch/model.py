@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DEFAULT_MAX_LEN = 8192
 # Wide and deep enough that bf16 rounding flips tokens, small enough for a laptop: 3.5 M parameters.
 _RANDOM_WIDTH, _RANDOM_LAYERS, _HEAD_DIM = 256, 4, 64
+# Parameters below which one CPU thread is the fastest.
+_SMALL = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,6 @@ def load(config: EngineConfig) -> Model:
         UsageError: the folder holds no model that this engine can run, or CUDA is not there.
     """
     device = _device(config.device)
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
     _quieten()
     dtype = getattr(torch, config.dtype)
     tokenizer = Tokenizer.load(config.folder)
@@ -93,6 +93,7 @@ def load(config: EngineConfig) -> Model:
         network = _read_network(config.folder, dtype)
         root = config.model
     network.eval().requires_grad_(requires_grad=False)
+    _set_threads(config.threads, network)
     _check_layers(config.model, network)
     tokenizer = tokenizer.with_ends(_end_tokens(network))
     max_len = _max_len(config, network)
@@ -105,6 +106,14 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def _set_threads(threads: int | None, network: nn.Module) -> None:
+    """A small model's operations are over before a second thread has woken."""
+    if threads is None and sum(weight.numel() for weight in network.parameters()) < _SMALL:
+        threads = 1
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def _quieten() -> None:

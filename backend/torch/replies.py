@@ -130,10 +130,10 @@ def whole_reply(head: Head, shape: Shape, call: Call, answers: Sequence[Answer])
     return _envelope(head, shape.whole_object, choices) | {"usage": usage(call, answers)}
 
 
-def opening_chunks(head: Head, shape: Shape, call: Call) -> list[Json]:
-    """What a stream begins with: a chunk per choice, where the endpoint has one."""
-    openings = [shape.opening(index) for index in range(len(call.requests))]
-    return [_envelope(head, shape.chunk_object, [opening]) for opening in openings if opening is not None]
+def opening_chunk(head: Head, shape: Shape, index: int) -> Json | None:
+    """What a choice's stream begins with, where the endpoint has such a thing."""
+    opening = shape.opening(index)
+    return None if opening is None else _envelope(head, shape.chunk_object, [opening])
 
 
 def chunk(head: Head, shape: Shape, call: Call, index: int, update: Update, offset: int) -> Json | None:

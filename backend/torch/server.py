@@ -124,15 +124,15 @@ async def _chunks(
     engine: Engine, head: replies.Head, shape: replies.Shape, call: Call
 ) -> AsyncGenerator[replies.Json]:
     answers = [replies.Answer() for _ in call.requests]
-    for chunk in replies.opening_chunks(head, shape, call):
-        yield chunk
     async with aclosing(engine.generate(call.requests)) as updates:
         async for index, update in updates:
-            offset = len(answers[index].text)
-            answers[index].add(update)
-            grown = replies.chunk(head, shape, call, index, update, offset)
-            if grown is not None:
-                yield grown
+            answer = answers[index]
+            opening = None if answer.tokens else replies.opening_chunk(head, shape, index)
+            grown = replies.chunk(head, shape, call, index, update, len(answer.text))
+            answer.add(update)
+            for chunk in (opening, grown):
+                if chunk is not None:
+                    yield chunk
     if call.include_usage:
         yield replies.usage_chunk(head, shape, call, answers)
 

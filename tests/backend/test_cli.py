@@ -1,0 +1,98 @@
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
+
+from backend.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ([], "command"),
+        (["tensorflow"], "tensorflow"),
+        (["torch", "--port", "x"], "--port"),
+        (["torch", "--port", "70000"], "--port 70000"),
+        (["torch", "--max-batch-size", "0"], "--max-batch-size 0"),
+        (["torch", "--max-model-len", "1"], "--max-model-len 1"),
+        (["torch", "--dtype", "int8"], "--dtype int8"),
+        (["torch", "--device", "abacus"], "--device abacus"),
+        (["torch", "--threads", "0"], "--threads 0"),
+        (["torch", "--seed", "-1"], "--seed -1"),
+        (["torch", "--shutdown-timeout", "nan"], "--shutdown-timeout nan"),
+        (["torch", "--served-model-name", ""], "--served-model-name"),
+        (["torch", "--model", "/nowhere"], "--model /nowhere"),
+        (["torch", "--host", "256.256.256.256", "--port", "0"], "--host 256.256.256.256"),
+        (["torch", "--unheard-of"], "--unheard-of"),
+    ],
+)
+def test_bad_usage(arguments: list[str], names: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, and one line on stderr that names the option and the value."""
+    assert 2 == _exit_code(arguments)
+
+    output = capsys.readouterr()
+    assert names in output.err
+    assert (1, "") == (output.err.count("\n"), output.out)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
+    """Asking for CUDA where there is none says so."""
+    assert 2 == _exit_code(["torch", "--device", "cuda", "--port", "0"])
+
+    error = capsys.readouterr().err
+    assert (1, True) == (error.count("\n"), "no CUDA" in error)
+
+
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """A taken port is refused before the model is loaded."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert 2 == _exit_code(["torch", "--port", str(port)])
+
+    assert f"backend torch: --port {port}: in use on 127.0.0.1\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["torch", "--help"]])
+def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command explains itself."""
+    assert 0 == _exit_code(arguments)
+
+    assert "torch" in capsys.readouterr().out
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_from_start_to_stop(stop: signal.Signals) -> None:
+    """One line when ready, answers, then a clean stop by signal: exit code 0 and nothing on stderr."""
+    command = [sys.executable, "-m", "backend", "torch", "--port", "0", "--served-model-name", "sums"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    ) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        url = ready.split()[-1]
+        with urllib.request.urlopen(f"{url}/models") as response:
+            served = json.load(response)["data"][0]["id"]
+        process.send_signal(stop)
+        output, errors = process.communicate()
+
+    assert ready.startswith("backend: sums (5.2 M parameters, bfloat16, c")
+    assert "sums" == served
+    assert (0, "", "") == (process.returncode, output, errors)
+
+
+def _exit_code(arguments: list[str]) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
