@@ -33,7 +33,7 @@ class RedisServer:
             "--save",
             "",
             "--dir",
-            self.folder,
+            str(self.folder),
         ]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(500):

@@ -16,5 +16,5 @@ async def until(condition: Callable[[], bool]) -> None:
 async def until_async(condition: Callable[[], Awaitable[bool]]) -> None:
     """The same for a condition that has to be asked for."""
     async with asyncio.timeout(_PATIENCE):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110  likewise
             await asyncio.sleep(0.02)

@@ -1,0 +1,104 @@
+"""The product's own programs and Prometheus, as processes on free ports."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.doubles.redis_server import free_port
+
+_PATIENCE = 100.0
+
+
+@dataclass
+class Running:
+    """A process that serves HTTP."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@contextmanager
+def serving(
+    command: Sequence[str], port: int, ready: str, folder: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """A command that listens on this port, once `ready` answers 200; killed in the end if it still runs."""
+    log = folder / f"{port}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **(environment or {})})
+    running = Running(f"http://127.0.0.1:{port}", process, log)
+    try:
+        _wait(running, ready)
+        yield running
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def backend(folder: Path, *options: str) -> Iterator[Running]:
+    """`python -m backend torch`."""
+    port = free_port()
+    command = [sys.executable, "-m", "backend", "torch", "--port", str(port), *options]
+    with serving(command, port, "/health", folder) as running:
+        yield running
+
+
+@contextmanager
+def gateway(folder: Path, upstream: str, **variables: str) -> Iterator[Running]:
+    """`scg serve` in front of an upstream, with these SCG_ variables."""
+    port = free_port()
+    environment = {f"SCG_{name}": value for name, value in variables.items()}
+    environment |= {"SCG_UPSTREAM_URL": upstream, "SCG_PORT": str(port)}
+    with serving([sys.executable, "-m", "gateway", "serve"], port, "/readyz", folder, environment) as running:
+        yield running
+
+
+@contextmanager
+def prometheus(folder: Path, target: str) -> Iterator[Running]:
+    """A real Prometheus that scrapes the target every 200 ms."""
+    port = free_port()
+    config = folder / "prometheus.yml"
+    host = target.removeprefix("http://")
+    config.write_text(
+        "scrape_configs: [{job_name: scg, scrape_interval: 200ms, scrape_timeout: 200ms, "
+        f"static_configs: [{{targets: ['{host}']}}]}}]\n"
+    )
+    command = [
+        "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with serving(command, port, "/-/ready", folder) as running:
+        yield running
+
+
+def _wait(running: Running, ready: str) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        if running.process.poll() is not None:
+            pytest.fail(f"{running.process.args!r} ended: {running.log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(running.url + ready, timeout=5) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"{running.process.args!r} is not ready: {running.log.read_text()[-2000:]}")
