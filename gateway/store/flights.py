@@ -11,48 +11,60 @@ class Flight(Generic[Landed]):
     """One vote under way, and how many wait for it."""
 
     def __init__(self, run: "Callable[[Flight[Landed]], Awaitable[Landed]]") -> None:
+        self.expected = 0  # have a seat, and do not wait yet
         self.waiting = 0
         self.first_sample = asyncio.Event()
         self.task: asyncio.Future[Landed] = asyncio.ensure_future(run(self))
 
     async def landed(self) -> Landed:
         """Wait for the end. A waiter that is cancelled leaves; the last one to leave cancels the vote."""
+        self.expected = max(0, self.expected - 1)
         self.waiting += 1
         try:
             return await asyncio.shield(self.task)
         finally:
             self.waiting -= 1
-            if self.waiting == 0 and not self.task.done():
+            if not (self.waiting or self.expected or self.task.done()):
                 self.task.cancel()
 
 
 class Flights(Generic[Landed]):
-    """The flights of this process by key."""
+    """The flights of this process by key.
+
+    `find` and `start` give a seat: until its holder waits by `landed`, nobody who leaves ends the vote.
+    """
 
     def __init__(self) -> None:
         self._by_key: dict[str, Flight[Landed]] = {}
+        self._under_way: set[asyncio.Future[Landed]] = set()  # also those that everybody has left
 
     def __len__(self) -> int:
         return len(self._by_key)
 
     def find(self, key: str) -> Flight[Landed] | None:
-        """The flight that runs under this key, unless everybody has left it."""
+        """A seat on the flight that runs under this key, unless everybody has left it."""
         flight = self._by_key.get(key)
-        return None if flight is None or flight.task.cancelled() or _is_being_cancelled(flight) else flight
+        if flight is None or flight.task.cancelled() or _is_being_cancelled(flight):
+            return None
+        flight.expected += 1
+        return flight
 
     def start(self, key: str, run: Callable[[Flight[Landed]], Awaitable[Landed]]) -> Flight[Landed]:
-        """Start a flight under this key."""
+        """A seat on a new flight under this key."""
         flight = Flight(run)
+        flight.expected += 1
         self._by_key[key] = flight
+        self._under_way.add(flight.task)
         flight.task.add_done_callback(lambda _: self._remove(key, flight))
         return flight
 
     async def all_landed(self) -> None:
         """Wait until no flight is under way."""
-        while self._by_key:
-            await asyncio.wait([flight.task for flight in self._by_key.values()])
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
     def _remove(self, key: str, flight: Flight[Landed]) -> None:
+        self._under_way.discard(flight.task)
         if self._by_key.get(key) is flight:
             del self._by_key[key]
         if not flight.task.cancelled():
