@@ -1,18 +1,22 @@
-r"""A pin as bytes: one line of JSON that says what it is, then the body as it came.
+r"""A pin as bytes: one line that says what it is, then the body as it came.
 
-    scg1 {"outcome":"majority",...}\n
+    scg1 9f3a07c1 {"outcome":"majority",...}\n
     {"id":"chatcmpl-...
 
-The first word is the format's version: bytes that begin otherwise are no pin of ours, and read as none.
+The first word is the format's version, the second a checksum of all that follows it: bytes that begin
+otherwise are no pin of ours, and bytes that were damaged are none any more. Both read as none.
 """
 
 from dataclasses import asdict
+from zlib import crc32
 
 import msgspec
 
 from gateway.core.pin import Pin
 
 _VERSION = b"scg1 "
+_SUM = slice(len(_VERSION), len(_VERSION) + 8)
+_REST = slice(_SUM.stop + 1, None)
 
 
 class _Header(msgspec.Struct):
@@ -35,16 +39,22 @@ def encode_pin(pin: Pin) -> bytes:
     """The bytes to store."""
     header = asdict(pin)
     del header["body"]
-    return _VERSION + msgspec.json.encode(header) + b"\n" + pin.body
+    rest = msgspec.json.encode(header) + b"\n" + pin.body
+    return _VERSION + _checksum(rest) + b" " + rest
 
 
 def decode_pin(stored: bytes) -> Pin | None:
     """The pin in these bytes; None if they are of another version or damaged."""
-    if not stored.startswith(_VERSION):
+    rest = stored[_REST]
+    if not stored.startswith(_VERSION) or stored[_SUM] != _checksum(rest):
         return None
-    head, _, body = stored[len(_VERSION) :].partition(b"\n")
+    head, _, body = rest.partition(b"\n")
     try:
         header = _DECODER.decode(head)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return Pin(body, *(getattr(header, name) for name in _Header.__struct_fields__))
+
+
+def _checksum(rest: bytes) -> bytes:
+    return b"%08x" % crc32(rest)
