@@ -13,10 +13,33 @@ import msgspec
 from gateway.wire.sse import DONE, EventDecoder
 
 Json = dict[str, Any]
+_Calls = dict[int, Json]  # tool calls by index, while they come in pieces
 
 # Members of a delta that are names rather than pieces of text: said once, never joined.
 _NAMES = frozenset({"role", "type", "id", "name"})
 _OBJECTS = {"chat.completion.chunk": "chat.completion"}
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+
+
+class _Delta(msgspec.Struct):
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int | None = None
+    delta: _Delta | None = None
+    text: str | None = None
+    token_ids: list[Any] | None = None
+
+
+class _Chunk(msgspec.Struct):
+    """What a chunk must look like to be merged: only what is taken apart."""
+
+    object: str | None = None
+    choices: list[_Choice] | None = None
 
 
 class BrokenStream(ValueError):
@@ -45,24 +68,35 @@ def read_stream(body: bytes) -> Stream:
     usage = b""
     if chunks and _is_usage(chunks[-1]):
         usage = chunks.pop()
-    if error := _error_in(chunks[-1:]):
+    error = _error_in(chunks[-1:])
+    if error is not None:
         raise BrokenStream("the stream ended in an error", error)
     return Stream(tuple(chunks), usage)
 
 
 def merge(stream: Stream) -> Json:
-    """The plain answer that a stream spells out."""
+    """The plain answer that a stream spells out; BrokenStream if a chunk is no chunk of a completion."""
+    try:
+        return _merge(stream)
+    except RecursionError as error:
+        raise BrokenStream("a chunk is nested too deeply") from error
+
+
+def _merge(stream: Stream) -> Json:
     merged: Json = {}
     choices: dict[int, Json] = {}
-    for chunk in map(_parse, (*stream.chunks, stream.usage) if stream.usage else stream.chunks):
+    calls: dict[int, _Calls] = {}
+    for chunk in map(_parse_chunk, (*stream.chunks, stream.usage) if stream.usage else stream.chunks):
         for choice in chunk.pop("choices", None) or ():
-            _merge_choice(
-                choices.setdefault(choice.get("index", 0), {"index": choice.get("index", 0)}), choice
-            )
+            index = choice.pop("index", None) or 0
+            _merge_choice(choices.setdefault(index, {"index": index}), choice, calls.setdefault(index, {}))
         merged.update(
             {name: value for name, value in chunk.items() if value is not None or name not in merged}
         )
-    merged["object"] = _OBJECTS.get(merged.get("object", ""), merged.get("object"))
+    for index, made in calls.items():
+        if made:
+            _object(choices[index], "message")["tool_calls"] = [made[at] for at in sorted(made)]
+    merged["object"] = _OBJECTS.get(merged.get("object") or "", merged.get("object"))
     merged["choices"] = [choices[index] for index in sorted(choices)]
     return merged
 
@@ -77,56 +111,68 @@ def split(plain: Json) -> Stream:
     return Stream(tuple(_encode({**head, "choices": [part]}) for part in parts), usage)
 
 
-def _merge_choice(into: Json, choice: Json) -> None:
+def _merge_choice(into: Json, choice: Json, calls: _Calls) -> None:
     for name, value in choice.items():
         if name == "delta":
-            _join(into.setdefault("message", {}), value or {})
+            delta = dict(value or {})
+            _join_calls(calls, delta.pop("tool_calls", None) or ())
+            _join(_object(into, "message"), delta)
         elif name == "text":
             into["text"] = into.get("text", "") + (value or "")
         elif name == "logprobs" and isinstance(value, dict):
-            into["logprobs"] = _join_lists(into.get("logprobs") or {}, value)
-        elif name == "token_ids" and isinstance(value, list):
-            into[name] = (into.get(name) or []) + value
+            _join_lists(_object(into, name), value)
+        elif name == "token_ids" and into.get(name) and value:
+            into[name].extend(value)
         elif value is not None or name not in into:
             into[name] = value
 
 
 def _join(into: Json, delta: Json) -> None:
     for name, value in delta.items():
-        if name == "tool_calls" and value:
-            _join_calls(into.setdefault(name, []), value)
-        elif isinstance(value, dict) and isinstance(into.get(name), dict):
-            _join(into[name], value)
-        elif isinstance(value, str) and isinstance(into.get(name), str) and name not in _NAMES:
-            into[name] += value
+        old = into.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            _join(old, value)
+        elif isinstance(value, str) and isinstance(old, str):
+            into[name] = (value or old) if name in _NAMES else old + value
+        elif isinstance(value, list) and isinstance(old, list):
+            old.extend(value)
         elif value is not None or name not in into:
             into[name] = value
 
 
-def _join_calls(calls: list[Json], pieces: Iterable[Json]) -> None:
+def _join_calls(calls: _Calls, pieces: Iterable[Json]) -> None:
+    """A call in pieces has an index; one without is whole."""
     for piece in pieces:
-        index = piece.get("index", len(calls))
-        while len(calls) <= index:
-            calls.append({})
-        _join(calls[index], {name: value for name, value in piece.items() if name != "index"})
+        index = piece.get("index")
+        call = calls.setdefault(max(calls, default=-1) + 1 if index is None else index, {})
+        _join(call, {name: value for name, value in piece.items() if name != "index"})
 
 
-def _join_lists(into: Json, piece: Json) -> Json:
-    def joined(name: str) -> Any:
-        old, new = into.get(name), piece.get(name)
-        return old + new if isinstance(old, list) and isinstance(new, list) else (new if old is None else old)
+def _object(into: Json, name: str) -> Json:
+    """The object under this name, a new one if there is none."""
+    if not isinstance(into.get(name), dict):
+        into[name] = {}
+    made: Json = into[name]
+    return made
 
-    return {name: joined(name) for name in {**into, **piece}}
+
+def _join_lists(into: Json, piece: Json) -> None:
+    for name, new in piece.items():
+        old = into.get(name)
+        if isinstance(old, list) and isinstance(new, list):
+            old.extend(new)
+        elif old is None:
+            into[name] = new
 
 
 def _split_choice(choice: Json) -> Sequence[Json]:
     index, rest = choice.get("index", 0), {"logprobs": choice.get("logprobs"), "finish_reason": None}
     ending = {name: value for name, value in choice.items() if name not in {"message", "text", "logprobs"}}
-    if "message" not in choice:
-        return [{"index": index, "text": choice.get("text", ""), **rest, **ending}]
+    if choice.get("message") is None:
+        return [{"index": index, "text": choice.get("text") or "", **rest, **ending}]
     message = dict(choice["message"])
     if message.get("tool_calls"):
-        message["tool_calls"] = [{"index": at, **call} for at, call in enumerate(message["tool_calls"])]
+        message["tool_calls"] = [{**call, "index": at} for at, call in enumerate(message["tool_calls"])]
     role = {"role": message.pop("role", "assistant"), "content": ""}
     said = {name: value for name, value in message.items() if value not in (None, [])}
     return [
@@ -138,14 +184,15 @@ def _split_choice(choice: Json) -> Sequence[Json]:
 
 def _why_broken(payloads: Sequence[bytes]) -> tuple[str, Json | None]:
     error = _error_in(payloads[-1:])
-    return ("the stream ended in an error" if error else "the stream ended without [DONE]", error)
+    return ("the stream ended without [DONE]" if error is None else "the stream ended in an error", error)
 
 
 def _error_in(payloads: Sequence[bytes]) -> Json | None:
     """The error that the last payload tells of, if it does."""
     for payload in payloads:
-        if b'"error"' in payload and isinstance(error := _parse(payload).get("error"), dict):
-            return error
+        error = _parse(payload).get("error") if b'"error"' in payload else None
+        if error is not None:
+            return error if isinstance(error, dict) else {"message": str(error)}
     return None
 
 
@@ -165,4 +212,13 @@ def _parse(payload: bytes) -> Json:
     return chunk
 
 
+def _parse_chunk(payload: bytes) -> Json:
+    try:
+        _CHUNK.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BrokenStream(f"a chunk is not one of a completion: {error}") from error
+    return _parse(payload)
+
+
+_CHUNK = msgspec.json.Decoder(_Chunk)
 _encode = msgspec.json.encode
