@@ -11,7 +11,7 @@ EVENT_STREAM = "text/event-stream"
 
 def read_sample(body: bytes, content_type: str) -> Reply:
     """What the answer says; UnreadableAnswer if it is no completion or did not come whole."""
-    if not content_type.startswith(EVENT_STREAM):
+    if not content_type.lower().startswith(EVENT_STREAM):
         return read_reply(body)
     try:
         return convert_reply(merge(read_stream(body)))

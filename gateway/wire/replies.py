@@ -24,8 +24,14 @@ class _Function(msgspec.Struct):
     arguments: str | None = None
 
 
+class _Custom(msgspec.Struct):
+    name: str | None = None
+    input: str | None = None
+
+
 class _ToolCall(msgspec.Struct):
     function: _Function | None = None
+    custom: _Custom | None = None
 
 
 class _Message(msgspec.Struct):
@@ -56,6 +62,7 @@ _DECODER = msgspec.json.Decoder(_Completion)
 def read_reply(body: bytes) -> Reply:
     """The first choice of a chat completion or a completion; UnreadableAnswer if there is none."""
     try:
+        body.decode()  # the decoder does not look into members that it skips
         return _reply(_DECODER.decode(body))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableAnswer(str(error)) from error
@@ -87,7 +94,15 @@ def _reply(completion: _Completion) -> Reply:
 
 
 def _calls(message: _Message) -> tuple[tuple[str, str], ...]:
-    functions = [call.function for call in message.tool_calls or () if call.function]
+    calls = [_call(call) for call in message.tool_calls or ()]
     if message.function_call:  # what tools were called before they were tools
-        functions.append(message.function_call)
-    return tuple((function.name or "", function.arguments or "") for function in functions)
+        calls.append(_call(_ToolCall(function=message.function_call)))
+    return tuple(call for call in calls if call is not None)
+
+
+def _call(call: _ToolCall) -> tuple[str, str] | None:
+    if call.function:
+        return call.function.name or "", call.function.arguments or ""
+    if call.custom:  # OpenAI's tools that take free text
+        return call.custom.name or "", call.custom.input or ""
+    return None
