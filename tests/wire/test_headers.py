@@ -50,7 +50,8 @@ def test_fields_of_the_gateway_stay(name: str) -> None:
 def test_everything_else_goes_through_in_order() -> None:
     """Any other field goes through, names in lower case, values as they are, repeated ones repeated, in order."""
     headers = [
-        ("Set-Cookie", "a=1"), ("X-Consistent", "1"), ("Set-Cookie", "b=2"), ("Content-Type", "Text/Plain"), ("etag", '"É"'),
+        ("Set-Cookie", "a=1"), ("X-Consistent", "1"), ("Set-Cookie", "b=2"), ("Content-Type", "Text/Plain"),
+        ("etag", '"É"'),
         ("Content-Encoding", "gzip"), ("Authorization", "Bearer x"), ("Date", "now"), ("Vary", "*"), ("X-Empty", ""),
     ]  # fmt: skip
     assert [(name.lower(), value) for name, value in headers] == passed_through(headers)
@@ -66,13 +67,15 @@ def test_sent_on(*, streamed: bool, accept: str) -> None:
     client = CIMultiDict({
         "Authorization": "Bearer x", "OpenAI-Organization": "o", "OpenAI-Project": "p", "User-Agent": "u",
         "traceparent": "00-1", "tracestate": "s", "Cookie": "c=1", "X-Request-Id": "theirs", "Accept": "*/*",
-        "Accept-Encoding": "gzip", "Content-Type": "text/plain", "Content-Length": "9", "Host": "h", "X-Forwarded-For": "1.2.3.4",
+        "Accept-Encoding": "gzip", "Content-Type": "text/plain", "Content-Length": "9", "Host": "h",
+        "X-Forwarded-For": "1.2.3.4",
         "x-consistency-k": "5", "Connection": "close", "Content-Encoding": "gzip", "x-api-key": "k",
     })  # fmt: skip
     assert [
         ("authorization", "Bearer x"), ("openai-organization", "o"), ("openai-project", "p"), ("user-agent", "u"),
         ("traceparent", "00-1"), ("tracestate", "s"),
-        ("content-type", "application/json"), ("accept", accept), ("accept-encoding", "identity"), ("x-request-id", "ours"),
+        ("content-type", "application/json"), ("accept", accept), ("accept-encoding", "identity"),
+        ("x-request-id", "ours"),
     ] == sent_on(client, "ours", streamed=streamed)  # fmt: skip
 
 
@@ -86,11 +89,13 @@ def test_sent_on_without_anything() -> None:
 def test_passed_back() -> None:
     """Of an upstream's header the client gets rate limits, when to retry, OpenAI's own and the type of the body."""
     fields = [
-        ("x-ratelimit-limit-requests", "60"), ("x-ratelimit-reset-tokens", "6m0s"), ("retry-after", "7"), ("retry-after-ms", "70"),
+        ("x-ratelimit-limit-requests", "60"), ("x-ratelimit-reset-tokens", "6m0s"), ("retry-after", "7"),
+        ("retry-after-ms", "70"),
         ("openai-processing-ms", "5"), ("openai-version", "2020-10-01"), ("content-type", "application/json"),
     ]  # fmt: skip
     others = [
-        ("server", "uvicorn"), ("date", "now"), ("set-cookie", "a=1"), ("content-length", "5"), ("x-request-id", "theirs"),
+        ("server", "uvicorn"), ("date", "now"), ("set-cookie", "a=1"), ("content-length", "5"),
+        ("x-request-id", "theirs"),
         ("content-encoding", "gzip"), ("x-ratelimited", "1"), ("connection", "close"), ("x-should-retry", "true"),
     ]  # fmt: skip
     mixed = [pair for both in zip(fields, others, strict=False) for pair in both]
@@ -101,7 +106,8 @@ def test_describe() -> None:
     """A verdict is described by these fields."""
     assert {
         "x-consistency-source": "vote", "x-consistency-outcome": "majority", "x-consistency-agreement": "0.67",
-        "x-consistency-k": "3", "x-consistency-samples": "3", "x-consistency-distinct": "2", "x-consistency-tokens": "9",
+        "x-consistency-k": "3", "x-consistency-samples": "3", "x-consistency-distinct": "2",
+        "x-consistency-tokens": "9",
         "x-consistency-policy": "majority", "x-consistency-key": "abc", "x-consistency-divergence": "1",
     } == describe(PIN, "vote", "abc")  # fmt: skip
 
