@@ -35,7 +35,6 @@ The gateway answers on {gateway}/v1, in front of the model "{model}" on {backend
   openai.OpenAI(base_url="{gateway}/v1", api_key="none").chat.completions.create(
     model="{model}", messages=[{{"role": "user", "content": "What is 23 + 48 - 17 + 5?"}}], max_tokens=200)
 
-live page  {gateway}/
 metrics    {gateway}/metrics
 
 Ctrl-C stops both.

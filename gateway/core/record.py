@@ -48,7 +48,7 @@ def record_round(
         spoiled=standing.spoiled,
         abstained=ended.abstained,
         cancelled=ended.launched - cast - ended.abstained,
-        saved=max(policy.k - ended.launched, 0),
+        saved=0 if isinstance(ended.result, NoSamples) else max(policy.k - ended.launched, 0),
         pin=pin,
         seconds=seconds,
     )

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from gateway.core.policy import Policy, PolicyError
+from gateway.core.policy import Policy
+from gateway.core.policy_fields import PolicyError
 from gateway.errors import BadRequest
 from gateway.settings.model import Settings
 

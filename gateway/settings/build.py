@@ -6,7 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gateway.core.policy import Policy, PolicyError, known, named_policies
+from gateway.core.policy import Policy, known, named_policies
+from gateway.core.policy_fields import PolicyError
 from gateway.settings.errors import ConfigError, Problem
 from gateway.settings.model import CacheSettings, Limits, Route, Settings, Timeouts, UpstreamSettings
 from gateway.settings.paths import Path as KeyPath

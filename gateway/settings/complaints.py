@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gateway.core.policy import PolicyError
+from gateway.core.policy_fields import PolicyError
 from gateway.settings.errors import Problem
 from gateway.settings.paths import Path, UnknownKey, locate
 from gateway.settings.sources import Origins

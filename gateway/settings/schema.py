@@ -9,7 +9,8 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.core.policy import ANSWERS, FIELDS, ON_DISAGREEMENT, STOPS, Policy, parse_field
+from gateway.core.policy import FIELDS, Policy
+from gateway.core.policy_fields import ANSWERS, ON_DISAGREEMENT, STOPS, parse_field
 from gateway.settings import fields as of
 from gateway.settings.model import CacheSettings, Limits, Settings, Timeouts
 

@@ -84,6 +84,7 @@ async def test_a_final_refusal_ends_the_round_at_once() -> None:
         assert (400, "scripted 400") == (got.status, got.json["error"]["message"])
         async with asyncio.timeout(10):
             await upstream.seen[0].closed.wait()
+        assert 0 == await client.metric("scg_samples_saved_total", model="m", policy="majority")
 
 
 async def test_a_429_is_passed_on_with_its_retry_after() -> None:
