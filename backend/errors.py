@@ -34,4 +34,8 @@ class RequestError(BackendError):
 
 
 class EngineError(BackendError):
-    """The engine could not finish a generation, or no longer runs."""
+    """The engine could not finish a generation (500), or stops or has stopped (503)."""
+
+    def __init__(self, message: str, *, status: int = 500) -> None:
+        super().__init__(message)
+        self.status = status

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,14 +22,8 @@ _log = logging.getLogger(__name__)
 _PREFILL_TOKENS = {"cpu": 128, "cuda": 4096}
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    """The engine gave up on a request."""
-
-    reason: str
-
-
-_News = tuple[int, Update | _Failed]
+# A caller's request by number, and how it went on: an error ends the whole call.
+_News = tuple[int, Update | EngineError]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,9 @@ class Engine:
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._is_draining = self._is_stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         metrics.watch(lambda: self._scheduler.num_running, lambda: self.num_waiting)
 
     @property
@@ -66,8 +63,8 @@ class Engine:
 
     @property
     def is_alive(self) -> bool:
-        """Whether requests can be answered."""
-        return self._task is not None and not self._task.done()
+        """Whether requests are taken."""
+        return self._task is not None and not self._task.done() and not self._is_draining
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="engine")
@@ -75,6 +72,14 @@ class Engine:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.drain(0)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more requests, give those under way `seconds`, then stop; who still waits gets an error."""
+        self._is_draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
         # A step cannot be interrupted; the process must not go before it has ended.
         self._is_stopping = True
         self._wake.set()
@@ -91,15 +96,15 @@ class Engine:
             EngineError: the engine failed or has stopped.
         """
         if not self.is_alive:
-            raise EngineError("the engine has stopped")
+            raise EngineError("the engine has stopped", status=503)
         queue: asyncio.Queue[_News] = asyncio.Queue()
         generations = [self._submit(request, _Ticket(at, queue)) for at, request in enumerate(requests)]
         unfinished = len(generations)
         try:
             while unfinished:
                 index, news = await queue.get()
-                if isinstance(news, _Failed):
-                    raise EngineError(news.reason)
+                if isinstance(news, EngineError):
+                    raise news
                 unfinished -= news.finish_reason is not None
                 yield index, news
         finally:
@@ -111,15 +116,23 @@ class Engine:
         generation = Generation(request, model.tokenizer, model.device, model.max_len)
         self._tickets[generation] = ticket
         self._arrived.append(generation)
+        self._idle.clear()
         self._wake.set()
         return generation
 
     def _leave(self, generation: Generation) -> None:
         """Abort unless finished: a finished generation has no ticket any more."""
-        if self._tickets.pop(generation, None) is not None:
+        if self._close(generation):
             self._departed.append(generation)
             self._metrics.record_abort()
             self._wake.set()
+
+    def _close(self, generation: Generation) -> bool:
+        """Nothing more will come for it; False if that was known."""
+        was_open = self._tickets.pop(generation, None) is not None
+        if not self._tickets:
+            self._idle.set()
+        return was_open
 
     async def _run(self) -> None:
         """Step while there is work, sleep while there is none."""
@@ -136,11 +149,11 @@ class Engine:
                 except RuntimeError as error:
                     # PyTorch's errors, out of memory included, are RuntimeErrors: this batch is lost, not the server.
                     _log.exception("a step failed")
-                    self._fail(f"the engine failed: {str(error).splitlines()[0]}")
+                    self._fail(EngineError(f"the engine failed: {str(error).splitlines()[0]}"))
                 else:
                     self._deliver(progress)
         finally:
-            self._fail("the engine has stopped")
+            self._fail(EngineError("the engine has stopped", status=503))
 
     def _settle(self) -> None:
         """Tell the scheduler who came and who left during the last step."""
@@ -158,15 +171,15 @@ class Engine:
                 continue
             ticket.queue.put_nowait((ticket.index, update))
             if update.finish_reason is not None:
-                del self._tickets[generation]
+                self._close(generation)
 
-    def _fail(self, reason: str) -> None:
+    def _fail(self, error: EngineError) -> None:
         """Give up on everything under way."""
         self._scheduler.clear()
         self._arrived, self._departed = [], []
-        for ticket in self._tickets.values():
-            ticket.queue.put_nowait((ticket.index, _Failed(reason)))
-        self._tickets.clear()
+        for generation, ticket in list(self._tickets.items()):
+            ticket.queue.put_nowait((ticket.index, error))
+            self._close(generation)
 
 
 def _report_death(task: asyncio.Task[None]) -> None:

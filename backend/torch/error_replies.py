@@ -28,7 +28,7 @@ async def error_middleware(request: web.Request, handler: Handler) -> web.Stream
     except RequestError as error:
         return _reply(error.status, error_body(str(error), "invalid_request_error", error.param, error.code))
     except EngineError as error:
-        return _reply(500, error_body(str(error), "server_error"))
+        return _reply(error.status, error_body(str(error), "server_error"))
     except web.HTTPException as error:
         text = f"{request.method} {request.path}: {error.reason}"
         return _reply(error.status, error_body(text, "invalid_request_error"), error)

@@ -11,6 +11,9 @@ from backend.torch.config import EngineConfig, ServerConfig
 from backend.torch.model import Model, load
 from backend.torch.server import create_app
 
+# Seconds for handlers to write the ends of their replies once the engine has stopped.
+_LAST_WORDS = 1.0
+
 
 def serve(engine: EngineConfig, server: ServerConfig) -> None:
     """Serve until SIGINT or SIGTERM; prints one line when ready.
@@ -25,10 +28,10 @@ def serve(engine: EngineConfig, server: ServerConfig) -> None:
         # What was loaded stays: the collector need not look at it in the middle of a step.
         gc.freeze()
         web.run_app(
-            create_app(model, engine, name),
+            create_app(model, engine, name, grace=server.shutdown_timeout),
             sock=listener,
             handler_cancellation=True,
-            shutdown_timeout=server.shutdown_timeout,
+            shutdown_timeout=_LAST_WORDS,
             access_log=None,
             print=lambda _: print(_ready_line(name, model, listener), flush=True),
         )

@@ -43,12 +43,20 @@ ENGINE = web.AppKey("engine", Engine)
 METRICS = web.AppKey("metrics", Metrics)
 
 
-def create_app(model: Model, config: EngineConfig, name: str) -> web.Application:
-    """Serve `model` under `name`; run it with `handler_cancellation=True`, or clients that leave go unnoticed."""
+def create_app(model: Model, config: EngineConfig, name: str, *, grace: float = 0) -> web.Application:
+    """Serve `model` under `name`; on shutdown running answers get `grace` seconds.
+
+    Run it with `handler_cancellation=True`, or clients that leave go unnoticed.
+    """
+
+    async def drain(app: web.Application) -> None:
+        await app[ENGINE].drain(grace)
+
     app = web.Application(middlewares=[error_middleware], client_max_size=_MAX_BODY)
     app[SERVED] = Served(name, model, int(time.time()))
     app[METRICS] = Metrics(CollectorRegistry(), name)
     app.cleanup_ctx.append(_running_engine(model, config))
+    app.on_shutdown.append(drain)
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_post("/v1/completions", _completion)
     app.router.add_get("/v1/models", _models)

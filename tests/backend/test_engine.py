@@ -67,6 +67,19 @@ async def test_a_bug_stops_the_engine_aloud(demo: Model, caplog: pytest.LogCaptu
     assert "a bug" in caplog.text
 
 
+async def test_draining_finishes_what_is_under_way(demo: Model) -> None:
+    """A drain lets running and queued answers end, and refuses new ones."""
+    async with engine_on(demo) as engine:
+        running = [asyncio.create_task(answer(engine, 5)) for _ in range(5)]
+        await answer(engine, 1)
+        drain = asyncio.create_task(engine.drain(60))
+
+        assert [5] * 5 == await asyncio.gather(*running)
+        await drain
+        with pytest.raises(EngineError, match="has stopped"):
+            await answer(engine)
+
+
 async def test_stopping_ends_what_is_under_way(demo: Model) -> None:
     """Whoever waits when the engine stops gets an error, not silence."""
     async with engine_on(demo) as engine:
