@@ -1,54 +1,60 @@
 """Pins shared by all processes through Redis, with this process's memory in front.
 
-A process answers from memory only while it hears announcements, so that a pin that was deleted or replaced
-elsewhere is forgotten here. Three states:
+A process answers from memory only while it hears announcements, so that a pin that was deleted, replaced or
+lost elsewhere is forgotten here. Three states:
 
     listening   memory, then Redis
     deaf        the subscription is lost: Redis decides, memory only helps out
     alone       Redis does not answer: memory only, and nobody waits for a time-out
 
-A call that fails makes the process alone; a subscription that stands makes it listening again. What was
-pinned alone is then offered to Redis by SET NX, and the stored answer wins.
+A call that fails makes the process alone. Once a subscription stands again it is deaf until Redis has been
+told what it missed: what was pinned alone is offered by SET NX, and the stored answer wins; what was replaced
+or deleted alone is replaced or deleted there. A key is told on before it is asked for.
 """
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import suppress
-from typing import TypeVar
-
-from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from gateway.core.pin import Pin
 from gateway.settings.model import CacheSettings
-from gateway.store.codec import decode_pin, encode_pin
+from gateway.store.link import Announcements, Away, Link
 from gateway.store.memory import MemoryStore
 from gateway.store.protocol import Found
 from gateway.telemetry.metrics import Metrics
 
-T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
-_AWAY = (RedisError, OSError, TimeoutError)
 _RETRY_EVERY = 0.25
-_CHECK_EVERY = 1.0
+_CHECK_EVERY = 0.25
+_TRIES = 3
+_MAX_OWED = 65_536
+
+
+@dataclass(slots=True, eq=False)
+class _Debt:
+    """What Redis is still to be told of a key: to take a pin if it has none, or the pin or its absence anyway."""
+
+    is_forced: bool
+    tries: int = 0
 
 
 class RedisStore:
-    """Pins in Redis under `PREFIX:pin:KEY`; announcements on the channel `PREFIX:dropped`."""
+    """Pins in Redis, and what this process makes of Redis's absences."""
 
     def __init__(self, settings: CacheSettings, metrics: Metrics) -> None:
         self.memory = MemoryStore(settings.memory)
-        self._timeout = settings.timeout
-        self._prefix = settings.prefix
-        self._channel = f"{settings.prefix}:dropped"
         self._metrics = metrics
-        self._redis = _connect(settings)
+        self._link = Link(settings)
+        self._turns = asyncio.Semaphore(self._link.at_once)
         self._is_listening = False
         self._is_alone = False
-        self._pinned_alone: dict[str, None] = {}  # in order
+        self._is_closed = False
+        self._changes = 0  # known to have happened; what was asked before the last one may be out of date
+        self._owed: dict[str, _Debt] = {}  # in order
+        self._unwritten: dict[str, str] = {}
         self._keeper = asyncio.create_task(self._keep_listening())
 
     @property
@@ -58,173 +64,185 @@ class RedisStore:
 
     async def get(self, key: str) -> Found | None:
         """The pin under this key, if it lives."""
-        if self._is_listening or self._is_alone:
+        if self._is_listening:
             found = self.memory.look_up(key)
-            if found is not None or self._is_alone:
+            if found is not None:
                 return found
+        before = self._changes
         try:
-            found = await self._fetch(key)
-        except _AWAY:
-            self._lose_redis()
+            async with self._asking():
+                await self._settle(key)
+                found = await self._link.fetch(key)
+        except Away:
             return self.memory.look_up(key)
-        if found is None:
-            self.memory.drop(key)
-        else:
-            self.memory.put(key, found.pin, found.ttl)
+        self._keep(key, found, before)
         return found
 
     async def pin(self, key: str, pin: Pin, ttl: float) -> Pin:
         """Pin by SET NX; the pin that holds, whichever process made it."""
-        if not self._is_alone:
-            try:
-                return await self._pin_shared(key, pin, ttl)
-            except _AWAY:
-                self._lose_redis()
-        self._pinned_alone[key] = None
-        return await self.memory.pin(key, pin, ttl)
+        before = self._changes
+        try:
+            async with self._asking():
+                await self._settle(key)
+                found = await self._link.pin(key, pin, ttl)
+        except Away:
+            self._owe(key, is_forced=False)
+            return await self.memory.pin(key, pin, ttl)
+        self._keep(key, found, before)
+        return found.pin
 
     async def replace(self, key: str, pin: Pin, ttl: float) -> None:
         """Pin whatever was there before, and tell the others."""
-        if not self._is_alone:
-            try:
-                await self._within(self._redis.set(self._name(key), encode_pin(pin), px=_milliseconds(ttl)))
-                await self._announce(key)
-            except _AWAY:
-                self._lose_redis()
-        self.memory.put(key, pin, ttl)
+        before = self._changes
+        try:
+            async with self._asking():
+                found = await self._link.replace(key, pin, ttl)
+        except Away:
+            self._owe(key, is_forced=True)
+            self.memory.put(key, pin, ttl)
+        else:
+            self._owed.pop(key, None)
+            self._keep(key, found, before)
+            self._changes += 1
 
     async def delete(self, key: str) -> bool:
         """Remove a pin everywhere; whether there was one."""
-        was_here = self.memory.drop(key)
-        self._pinned_alone.pop(key, None)
-        if self._is_alone:
-            return was_here
+        was_here = self.memory.look_up(key) is not None
+        was_there = False
         try:
-            deleted = await self._within(self._redis.delete(self._name(key)))
-            await self._announce(key)
-        except _AWAY:
-            self._lose_redis()
-            return was_here
-        return bool(deleted) or was_here
+            async with self._asking():
+                was_there = await self._link.delete(key)
+            self._owed.pop(key, None)
+        except Away:
+            self._owe(key, is_forced=True)
+        self._changes += 1
+        self.memory.drop(key)
+        return was_there or was_here
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a short text under a name, without an end."""
-        if not self._is_alone:
-            try:
-                await self._within(self._redis.set(f"{self._prefix}:{name}", value))
-            except _AWAY:
-                self._lose_redis()
+        await self.memory.remember(name, value)
+        try:
+            async with self._asking():
+                await self._link.write(name, value)
+        except Away:
+            self._unwritten[name] = value
 
     async def recall(self, name: str) -> str | None:
         """The text under this name."""
-        if self._is_alone:
-            return None
-        try:
-            found = await self._within(self._redis.get(f"{self._prefix}:{name}"))
-        except _AWAY:
-            self._lose_redis()
-            return None
-        return found.decode() if isinstance(found, bytes) else found
+        with suppress(Away):
+            async with self._asking():
+                return await self._link.read(name)
+        return await self.memory.recall(name)
 
     def sizes(self) -> dict[str, int]:
         """What memory in front of Redis holds."""
         return self.memory.sizes()
 
     async def aclose(self) -> None:
-        """Stop listening and close every connection."""
-        await _end(self._keeper)
-        await self._redis.aclose()
+        """Stop listening, let calls under way end, close every connection."""
+        self._is_closed = self._is_alone = True
+        self._is_listening = False
+        while not self._keeper.done():
+            self._keeper.cancel()  # once more, should a library have swallowed it
+            await asyncio.wait([self._keeper], timeout=_RETRY_EVERY)
+        for _ in range(self._link.at_once):
+            await self._turns.acquire()
+        await self._link.aclose()
+        for _ in range(self._link.at_once):
+            self._turns.release()
 
-    async def _fetch(self, key: str) -> Found | None:
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.get(self._name(key))
-            pipeline.pttl(self._name(key))
-            stored, left = await self._within(pipeline.execute())
-        pin = None if stored is None else decode_pin(stored)
-        return None if pin is None or left <= 0 else Found(pin, left / 1000, "redis")
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """A turn to ask Redis; Away at once while alone, also for those who stood in line."""
+        if self._is_alone:
+            raise Away
+        async with self._turns:
+            if self._is_alone:
+                raise Away
+            try:
+                yield
+            except Away as away:
+                self._note(listening=False, alone=True, why=away)
+                raise
 
-    async def _pin_shared(self, key: str, pin: Pin, ttl: float) -> Pin:
-        stored, name = encode_pin(pin), self._name(key)
-        if not await self._within(self._redis.set(name, stored, nx=True, px=_milliseconds(ttl))):
-            found = await self._fetch(key)
-            if found is not None:
-                self.memory.put(key, found.pin, found.ttl)
-                return found.pin
-            # It ended in this moment, or was written by another version, which cannot be read.
-            await self._within(self._redis.set(name, stored, px=_milliseconds(ttl)))
-        self.memory.put(key, pin, ttl)
-        return pin
+    def _keep(self, key: str, found: Found | None, before: int) -> None:
+        """Keep in memory what Redis said, unless something has changed since it was asked."""
+        if found is None or before != self._changes:
+            self.memory.drop(key)
+        else:
+            self.memory.put(key, found.pin, found.ttl)
 
-    async def _announce(self, key: str) -> None:
-        await self._within(self._redis.publish(self._channel, key))
+    def _owe(self, key: str, *, is_forced: bool) -> None:
+        if is_forced:
+            self._owed[key] = _Debt(is_forced=True)
+        else:
+            self._owed.setdefault(key, _Debt(is_forced=False))
+        if len(self._owed) > _MAX_OWED:
+            del self._owed[next(iter(self._owed))]
 
-    def _lose_redis(self) -> None:
-        """A call failed: stop asking until a subscription stands again."""
-        if not self._is_alone:
-            self._note(listening=False, alone=True)
-            self._keeper.cancel()
-            self._keeper = asyncio.create_task(self._keep_listening())
-
-    def _note(self, *, listening: bool, alone: bool) -> None:
+    def _note(self, *, listening: bool, alone: bool, why: object = None) -> None:
+        if self._is_closed:
+            return
+        if alone and not self._is_alone:
+            _LOG.warning("Redis is away, pins are kept in memory: %s", why)
+        if self._is_alone and not alone:
+            _LOG.warning("Redis is back")
         self._is_listening, self._is_alone = listening, alone
         self._metrics.cache_up.set(not alone)
 
     async def _keep_listening(self) -> None:
         while True:
-            with suppress(*_AWAY):
-                async with self._redis.pubsub() as subscription:
-                    await self._within(subscription.subscribe(self._channel))
-                    await self._within(subscription.get_message(timeout=self._timeout))
-                    await self._return(subscription)
-                    await self._listen(subscription)
-            was_listening = self._is_listening
-            self._note(listening=False, alone=not was_listening)
-            if not was_listening:
+            lost: object = None
+            try:
+                async with self._link.listen() as announcements:
+                    await self._return()
+                    await self._listen(announcements)
+            except Away as away:
+                lost = away
+            if lost is None or self._is_listening:  # worth another try at once
+                self._note(listening=False, alone=self._is_alone)
+            else:
+                self._note(listening=False, alone=True, why=lost)
                 await asyncio.sleep(_RETRY_EVERY)
 
-    async def _return(self, subscription: PubSub) -> None:
-        """Offer what was pinned alone; forget everything else, since it may be out of date."""
-        if not subscription.subscribed:
-            raise ConnectionError("not subscribed")
-        while self._pinned_alone:
-            key = next(iter(self._pinned_alone))
-            if found := self.memory.look_up(key):
-                await self._pin_shared(key, found.pin, found.ttl)
-            self._pinned_alone.pop(key, None)
+    async def _return(self) -> None:
+        """Tell Redis what it missed, then forget everything, since it may be out of date."""
+        self._note(listening=False, alone=False)
+        for name, value in list(self._unwritten.items()):
+            await self._link.write(name, value)
+            if self._unwritten[name] == value:
+                del self._unwritten[name]
+        while self._owed:
+            await self._settle(next(iter(self._owed)))
+            if self._is_alone:
+                raise Away("a call failed meanwhile")
         self.memory.clear()
+        self._changes += 1
         self._note(listening=True, alone=False)
 
-    async def _listen(self, subscription: PubSub) -> None:
-        while True:
-            message = await subscription.get_message(ignore_subscribe_messages=True, timeout=_CHECK_EVERY)
-            if message is None:
-                await self._within(self._redis.ping())
-            else:
-                self.memory.drop(message["data"].decode())
+    async def _settle(self, key: str) -> None:
+        """Tell Redis what it missed of this key. What it does not take in a few tries, it is spared."""
+        debt, here = self._owed.get(key), self.memory.look_up(key)
+        if debt is None:
+            return
+        debt.tries += 1
+        if debt.tries > _TRIES:
+            _LOG.warning("Redis does not take what was pinned without it under %s", key)
+        elif here is None and debt.is_forced:
+            await self._link.delete(key)
+        elif here is not None and debt.is_forced:
+            await self._link.replace(key, here.pin, here.ttl)
+        elif here is not None:
+            found = await self._link.pin(key, here.pin, here.ttl)
+            self.memory.put(key, found.pin, found.ttl)
+        if self._owed.get(key) is debt:
+            del self._owed[key]
 
-    async def _within(self, call: Awaitable[T]) -> T:
-        async with asyncio.timeout(self._timeout):
-            return await call
-
-    def _name(self, key: str) -> str:
-        return f"{self._prefix}:pin:{key}"
-
-
-def _connect(settings: CacheSettings) -> Redis:
-    return Redis.from_url(
-        settings.url,
-        socket_timeout=settings.timeout,
-        socket_connect_timeout=settings.timeout,
-        retry=Retry(NoBackoff(), 0),
-        socket_keepalive=True,
-    )
-
-
-def _milliseconds(ttl: float) -> int:
-    return max(1, round(ttl * 1000))
-
-
-async def _end(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    async def _listen(self, announcements: Announcements) -> None:
+        """Forget what others announce, until a call finds Redis away."""
+        while self._is_listening:
+            key = await announcements.next(_CHECK_EVERY)
+            if key is not None:
+                self._changes += 1
+                self.memory.drop(key)

@@ -1,0 +1,223 @@
+"""The connection to Redis: a few calls, each whole under one time-out, and one error for all that can fail.
+
+    PREFIX:pin:KEY    a pin
+    PREFIX:NAME       a short text
+    PREFIX:changed    the channel on which keys are announced whose pin is new, replaced or deleted
+
+A change and its announcement are one transaction, so that neither is ever without the other.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline, PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError, WatchError
+
+from gateway.core.pin import Pin
+from gateway.settings.model import CacheSettings
+from gateway.store.codec import decode_pin, encode_pin
+from gateway.store.protocol import Found
+
+# Beside its own errors redis-py lets through what uvloop raises for a connection that was just reset
+# (RuntimeError), and what it stumbles over itself when a server speaks something else than Redis does.
+_FAILURES = (
+    RedisError,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    LookupError,
+)
+
+_TRIES = 3
+_NO_END = 86_400_000  # milliseconds that a pin without an end is taken to last: it is asked for again then
+
+
+class Away(Exception):
+    """Redis did not do what it was asked, for whatever reason."""
+
+
+class Link:
+    """One process's connections to Redis: `at_once` for calls, one for announcements and one in reserve."""
+
+    def __init__(self, settings: CacheSettings) -> None:
+        self._timeout = settings.timeout
+        self._prefix = settings.prefix
+        self._channel = f"{settings.prefix}:changed"
+        self._me = uuid4().hex
+        self._redis = _connect(settings)
+        self.at_once = max(1, self._redis.connection_pool.max_connections - 2)
+
+    async def fetch(self, key: str) -> Found | None:
+        """The pin under this key, if it lives."""
+        with _mapped():
+            async with asyncio.timeout(self._timeout):
+                return await self._fetch(key)
+
+    async def pin(self, key: str, pin: Pin, ttl: float) -> Found:
+        """Pin by SET NX; the pin that holds, whichever process made it."""
+        began, stored = monotonic(), encode_pin(pin)
+        with _mapped():
+            async with asyncio.timeout(self._timeout):
+                for _ in range(_TRIES):
+                    if await self._change(
+                        key, lambda to: to.set(self._name(key), stored, nx=True, px=_ms(ttl))
+                    ):
+                        return Found(pin, ttl - (monotonic() - began), "redis")
+                    if found := await self._fetch(key):
+                        return found
+                    await self._remove_unreadable(key)
+        raise Away("the pin neither stays nor goes")
+
+    async def replace(self, key: str, pin: Pin, ttl: float) -> Found:
+        """Pin whatever was there before."""
+        began, stored = monotonic(), encode_pin(pin)
+        with _mapped():
+            async with asyncio.timeout(self._timeout):
+                await self._change(key, lambda to: to.set(self._name(key), stored, px=_ms(ttl)))
+        return Found(pin, ttl - (monotonic() - began), "redis")
+
+    async def delete(self, key: str) -> bool:
+        """Remove a pin; whether there was one."""
+        with _mapped():
+            async with asyncio.timeout(self._timeout):
+                return bool(await self._change(key, lambda to: to.delete(self._name(key))))
+
+    async def write(self, name: str, text: str) -> None:
+        """Keep a text under a name."""
+        with _mapped():
+            async with asyncio.timeout(self._timeout):
+                await self._redis.set(f"{self._prefix}:{name}", text)
+
+    async def read(self, name: str) -> str | None:
+        """The text under this name."""
+        with _mapped():
+            async with asyncio.timeout(self._timeout):
+                found = await self._redis.get(f"{self._prefix}:{name}")
+                return found.decode() if isinstance(found, bytes) else found
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncIterator["Announcements"]:
+        """A subscription that Redis has confirmed: from now on no announcement goes unheard."""
+        subscription = self._redis.pubsub()
+        try:
+            with _mapped():
+                async with asyncio.timeout(self._timeout):
+                    await subscription.subscribe(self._channel)
+                    answer = await subscription.get_message(timeout=None)
+                if answer is None or answer["type"] != "subscribe":
+                    raise Away("Redis does not confirm the subscription")
+            yield Announcements(subscription, self._timeout, self._me)
+        finally:
+            with _mapped():
+                await subscription.aclose()  # type: ignore[no-untyped-call]
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        with suppress(Away), _mapped():
+            await self._redis.aclose()
+
+    async def _fetch(self, key: str) -> Found | None:
+        began, pipeline = monotonic(), self._redis.pipeline(transaction=False)
+        pipeline.get(self._name(key))
+        pipeline.pttl(self._name(key))
+        stored, left = await pipeline.execute(raise_on_error=False)
+        pin = _read(stored)
+        if pin is None:
+            return None
+        milliseconds = _NO_END if left == -1 else max(0, left)
+        return Found(pin, milliseconds / 1000 - (monotonic() - began), "redis")
+
+    async def _change(self, key: str, change: Any) -> Any:
+        """Change something and announce it; what came of the change."""
+        transaction = self._redis.pipeline()
+        change(transaction)
+        transaction.publish(self._channel, f"{self._me} {key}")
+        return (await transaction.execute())[0]
+
+    async def _remove_unreadable(self, key: str) -> None:
+        """Take away what bars a key without being a pin, unless somebody has done so by now."""
+        name = self._name(key)
+        with suppress(WatchError):
+            async with self._redis.pipeline() as transaction:
+                await transaction.watch(name)
+                if _read(await _get(transaction, name)) is None:
+                    transaction.multi()  # type: ignore[no-untyped-call]
+                    transaction.delete(name)
+                    await transaction.execute()
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}:pin:{key}"
+
+
+class Announcements:
+    """A standing subscription."""
+
+    def __init__(self, subscription: PubSub, timeout: float, me: str) -> None:
+        self._subscription = subscription
+        self._timeout = timeout
+        self._me = me
+
+    async def next(self, patience: float) -> str | None:
+        """The next key that another process changed; None if none was announced for a while.
+
+        Silence is checked on the subscription's own connection, for another one would prove nothing.
+        """
+        with _mapped():
+            message = await self._subscription.get_message(timeout=patience)
+            if message is None:
+                async with asyncio.timeout(self._timeout):
+                    await self._subscription.ping()
+                    message = await self._subscription.get_message(timeout=None)
+            if message is None or message["type"] != "message":
+                return None
+            sender, _, key = message["data"].decode(errors="replace").partition(" ")
+            return None if sender == self._me else key
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        raise Away(f"{type(error).__name__}: {error}") from error
+
+
+def _connect(settings: CacheSettings) -> Redis:
+    return Redis.from_url(
+        settings.url,
+        protocol=2,  # push messages between replies would keep redis-py from noticing stale ones
+        driver_info=None,  # looks its version up on disk for each connection
+        max_connections=64,
+        socket_timeout=settings.timeout,
+        socket_connect_timeout=settings.timeout,
+        retry=Retry(NoBackoff(), 0),
+        socket_keepalive=True,
+    )
+
+
+async def _get(transaction: Pipeline, name: str) -> Any:
+    try:
+        return await transaction.get(name)
+    except ResponseError as error:
+        return error
+
+
+def _read(stored: bytes | ResponseError | None) -> Pin | None:
+    """The pin in what GET answered; None for what is none, a value of another type included."""
+    if isinstance(stored, ResponseError) and not str(stored).startswith("WRONGTYPE"):
+        raise stored
+    return decode_pin(stored) if isinstance(stored, bytes) else None
+
+
+def _ms(ttl: float) -> int:
+    return max(1, round(ttl * 1000))
