@@ -58,7 +58,8 @@ def make_app(settings: Settings) -> web.Application:
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """Every part, connected."""
     async with AsyncExitStack() as stack:
-        metrics = Metrics(CollectorRegistry())
+        policies = [settings.default_policy.name, *(route.policy.name for route in settings.routes)]
+        metrics = Metrics(CollectorRegistry(), policies)
         store = open_store(settings.cache, metrics)
         stack.push_async_callback(store.aclose)
         pool = await stack.enter_async_context(open_pool(settings, metrics, store))

@@ -5,14 +5,15 @@ everything else from fixed words. Children are resolved once and kept, since loo
 counting.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway import __version__
 from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
+from gateway.telemetry.upstream_meter import RESULTS, Line, UpstreamMeter
 
 _SECONDS = (
     0.0005,
@@ -44,24 +45,22 @@ _MARGINS = (0.0, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8)
 Child = TypeVar("Child", Counter, Gauge, Histogram)
 
 
-class Line(Protocol):
-    """Something that people stand in line for."""
-
-    @property
-    def waiting(self) -> int:
-        """How many wait."""
-
-
 class Metrics:
-    """All metrics on one registry."""
+    """All metrics on one registry. `policies` are those that requests meet without asking for one.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    A counter that appears with its first count is lost on Prometheus, which then knows no increase: so what
+    can be foreseen is there, at 0, from the start.
+    """
+
+    def __init__(self, registry: CollectorRegistry, policies: Iterable[str] = ()) -> None:
         self.registry = registry
+        self._policies = sorted(set(policies))
         self._children: dict[tuple[object, ...], Any] = {}
         self._make_request_metrics()
         self._make_round_metrics()
         self._make_cache_metrics()
         self._make_upstream_metrics()
+        self._foresee()
         self._gauge("scg_build_info", "Always 1; the version is the label", "version").labels(
             __version__
         ).set(1)
@@ -119,6 +118,26 @@ class Metrics:
         self._upstream_queue = self._gauge("scg_upstream_queue", "Samples in line for it", by)
         self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open", by)
 
+    def _foresee(self) -> None:
+        for result in ("hit_memory", "hit_redis", "miss", "joined", "bypass", "error"):
+            self._child(self._cache, result)
+        for result in ("won", "lost", "refused"):
+            self._child(self._pins, result)
+        for kind in ("returned", "spent"):
+            self._child(self._tokens, kind)
+        for source in ("vote", "cache", "joined", "single", "passthrough"):
+            self._child(self._overhead, source)
+        self.expect("other")
+
+    def expect(self, model: str) -> None:
+        """Have the rounds and pairs of a model at 0, for the policies that its requests will meet."""
+        for policy in self._policies:
+            for spread in ("together", "staggered", "apart"):
+                for result in ("same", "different"):
+                    self._child(self._pairs, model, policy, spread, result)
+            for outcome in ("unanimous", "majority", "plurality", "tie", "single", "no_quorum"):
+                self._child(self._rounds, model, policy, outcome)
+
     def request(self, endpoint: str, model: str, policy: str, source: str, status: int) -> None:
         """Count a request answered."""
         self._child(self._requests, endpoint, model, policy, source, status).inc()
@@ -173,18 +192,13 @@ class Metrics:
         """Pairs compared so far, by model, policy and spread, with the share that was the same."""
         counts: dict[tuple[str, str, str], dict[str, float]] = {}
         for sample in next(iter(self._pairs.collect())).samples:
-            if sample.name == "scg_pairs_total":
+            if sample.name == "scg_pairs_total" and sample.value:
                 labels = sample.labels
                 by = counts.setdefault((labels["model"], labels["policy"], labels["spread"]), {})
                 by[labels["result"]] = sample.value
         return [
-            {"model": model, "policy": policy, "spread": spread}
-            | {
-                "same": int(same := found.get("same", 0)),
-                "different": int(other := found.get("different", 0)),
-            }
-            | {"rate": round(same / (same + other), 4)}
-            for (model, policy, spread), found in sorted(counts.items())
+            _rate(*labels, counted.get("same", 0), counted.get("different", 0))
+            for labels, counted in sorted(counts.items())
         ]
 
     def upstream(self, name: str, line: Line) -> "UpstreamMeter":
@@ -195,7 +209,7 @@ class Metrics:
             seconds=self._upstream_seconds.labels(name),
             in_flight=self._upstream_in_flight.labels(name),
             is_up=self._upstream_up.labels(name),
-            result=lambda result: self._child(self._upstream_requests, name, result),
+            results={each: self._child(self._upstream_requests, name, each) for each in RESULTS},
         )
 
     def _child(self, metric: Child, *labels: object) -> Child:
@@ -214,28 +228,7 @@ class Metrics:
         return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
 
 
-class UpstreamMeter:
-    """Counts the calls to one upstream."""
-
-    def __init__(
-        self, seconds: Histogram, in_flight: Gauge, is_up: Gauge, result: Callable[[str], Counter]
-    ) -> None:
-        self._seconds = seconds
-        self._in_flight = in_flight
-        self._up = is_up
-        self._result = result
-        is_up.set(1)
-
-    def started(self) -> None:
-        """A call begins."""
-        self._in_flight.inc()
-
-    def ended(self, result: str, seconds: float) -> None:
-        """A call has ended: ok, status, unreachable, timeout, broken, garbage or cancelled."""
-        self._in_flight.dec()
-        self._result(result).inc()
-        self._seconds.observe(seconds)
-
-    def up(self, *, up: bool) -> None:
-        """Note whether it can be reached."""
-        self._up.set(up)
+def _rate(model: str, policy: str, spread: str, same: float, different: float) -> dict[str, object]:
+    rate = round(same / (same + different), 4)
+    counted = {"same": int(same), "different": int(different), "rate": rate}
+    return {"model": model, "policy": policy, "spread": spread, **counted}

@@ -27,6 +27,7 @@ class Upstream:
         self.settings = settings
         self.client = client
         self.slots = Slots(settings.max_in_flight)
+        self._metrics = metrics
         self.meter = metrics.upstream(settings.name, self.slots)
         self.seen: Look = DOWN
         self.is_up = True  # until a look or a call says otherwise
@@ -73,6 +74,8 @@ class Upstream:
         self.mark(up=found.reachable)
         if found.reachable:
             self.seen = found
+        for model in found.models:
+            self._metrics.expect(model)
 
 
 class Pool:

@@ -1,0 +1,47 @@
+"""Counts the calls to one upstream."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RESULTS = ("ok", "status", "unreachable", "timeout", "broken", "garbage", "cancelled")
+
+
+class Line(Protocol):
+    """Something that people stand in line for."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+
+
+class UpstreamMeter:
+    """Counts the calls to one upstream."""
+
+    def __init__(
+        self,
+        seconds: Histogram,
+        in_flight: Gauge,
+        is_up: Gauge,
+        results: Mapping[str, Counter],
+    ) -> None:
+        self._seconds = seconds
+        self._in_flight = in_flight
+        self._up = is_up
+        self._results = results
+        is_up.set(1)
+
+    def started(self) -> None:
+        """A call begins."""
+        self._in_flight.inc()
+
+    def ended(self, result: str, seconds: float) -> None:
+        """A call has ended: ok, status, unreachable, timeout, broken, garbage or cancelled."""
+        self._in_flight.dec()
+        self._results[result].inc()
+        self._seconds.observe(seconds)
+
+    def up(self, *, up: bool) -> None:
+        """Note whether it can be reached."""
+        self._up.set(up)
