@@ -1,8 +1,10 @@
 """The seam's implementation on aiohttp's client."""
 
 import asyncio
+import errno
 import ssl
 from functools import lru_cache
+from io import BytesIO
 
 import aiohttp
 from yarl import URL
@@ -12,6 +14,9 @@ from gateway.upstream.client import Broken, Call, Headers, TimedOut, Unreachable
 
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s; aiohttp would use it for 15.
 _KEEP_ALIVE = 4.0
+_LARGE = 1 << 20
+# As an aiohttp error, a reset has its number only.
+_GONE = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 _OURS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
@@ -44,13 +49,13 @@ class AiohttpClient:
                 response = await session.request(
                     call.method,
                     _url(call.url),
-                    data=call.body or None,
+                    data=_payload(call.body),
                     headers=call.headers,
                     allow_redirects=False,
                 )
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError) as error:
-            raise _StaleError(str(error)) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            if _is_stale(error):
+                raise _StaleError(str(error)) from error
             raise translate(error) from error
         return AiohttpExchange(response, self._timeouts.idle)
 
@@ -86,8 +91,26 @@ class _StaleError(Exception):
     """The connection died before the first byte of an answer, as an idle one does when its server closes it."""
 
 
+def _is_stale(error: Exception) -> bool:
+    """Whether this is how a dead connection looks: closed or reset, and not a byte of an answer."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return not _has_begun(error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return False
+    return isinstance(error, OSError) and (
+        isinstance(error, ConnectionResetError | BrokenPipeError) or error.errno in _GONE
+    )
+
+
+def _has_begun(error: aiohttp.ServerDisconnectedError) -> bool:
+    """Whether the connection closed in the middle of a head: aiohttp then gives what there was of it."""
+    return not isinstance(error.message, str)
+
+
 def translate(error: Exception) -> UpstreamFailure:
     """The one place where aiohttp's and the system's errors become ours."""
+    if isinstance(error, aiohttp.ServerDisconnectedError) and _has_begun(error):
+        return Broken("the connection closed in the middle of the head")
     for kinds, failure in _TRANSLATIONS:
         if isinstance(error, kinds):
             return failure(str(error) or type(error).__name__)
@@ -96,6 +119,7 @@ def translate(error: Exception) -> UpstreamFailure:
 
 _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[UpstreamFailure]], ...] = (
     ((aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL), Unreachable),
+    ((aiohttp.NonHttpUrlClientError, UnicodeError), Unreachable),  # UnicodeError: a name that DNS cannot hold
     ((TimeoutError,), TimedOut),
     ((aiohttp.ClientError, OSError), Broken),
 )
@@ -116,6 +140,11 @@ def _session(timeouts: Timeouts, tls: ssl.SSLContext | None, *, keep_alive: bool
         skip_auto_headers=_OURS,
         requote_redirect_url=False,
     )
+
+
+def _payload(body: bytes) -> bytes | BytesIO | None:
+    """A body as aiohttp likes it: large ones are written in pieces, so that the loop turns in between."""
+    return BytesIO(body) if len(body) > _LARGE else body or None
 
 
 @lru_cache(maxsize=256)
