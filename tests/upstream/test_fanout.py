@@ -43,8 +43,10 @@ class Script:
             self.cancelled.append(launch.index)
             raise
         finally:
-            await asyncio.sleep(0)  # as closing a connection may
-            self.ended.append(launch.index)
+            try:
+                await asyncio.sleep(0)  # as closing a connection may
+            finally:
+                self.ended.append(launch.index)
         note = self.notes[launch.index]
         if isinstance(note, str):
             return Sample(launch.index, Reply(note))
