@@ -13,6 +13,7 @@ from gateway.upstream.client import Call, Client, Headers, UpstreamFailure, read
 
 _PATIENCE = 5.0
 _BOUND = 8 << 20
+_NOT_WHAT_WAS_ASKED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class _Model(msgspec.Struct):
@@ -24,6 +25,10 @@ class _Model(msgspec.Struct):
 
 class _Models(msgspec.Struct):
     data: list[_Model]
+
+
+class _Listed(msgspec.Struct):
+    data: list[Any]
 
 
 class _Version(msgspec.Struct):
@@ -56,7 +61,7 @@ async def look(client: Client, url: str, headers: Headers) -> Look:
             version = await _version(client, url, headers)
     except (UpstreamFailure, TimeoutError):
         return DOWN
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NOT_WHAT_WAS_ASKED:
         return Look(reachable=True, models={})
     return Look(reachable=True, models={model.id: _describe(model, version) for model in models})
 
@@ -74,8 +79,8 @@ async def list_models(client: Client, url: str, headers: Headers) -> list[dict[s
     """The models as the server lists them; none if it does not."""
     status, body = await _get(client, url + "/v1/models", headers)
     try:
-        listed = msgspec.json.decode(body).get("data", []) if status == 200 else []
-    except (msgspec.MsgspecError, UnicodeDecodeError, AttributeError):
+        listed = msgspec.json.decode(body, type=_Listed).data if status == 200 else []
+    except _NOT_WHAT_WAS_ASKED:
         return []
     return [model for model in listed if isinstance(model, dict) and "id" in model]
 
@@ -84,7 +89,7 @@ async def _version(client: Client, url: str, headers: Headers) -> str | None:
     status, body = await _get(client, url + "/version", headers)
     try:
         return msgspec.json.decode(body, type=_Version).version if status == 200 else None
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _NOT_WHAT_WAS_ASKED:
         return None
 
 
