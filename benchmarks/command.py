@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import results, tables
+from benchmarks import guard, results, tables
 from benchmarks.machine import Quiet, describe_machine, describe_versions
+from benchmarks.peers import Peers
 from benchmarks.processes import BenchError
+from benchmarks.profiling import profile
 from benchmarks.results import Results
 from benchmarks.servers import Servers
-from benchmarks.subjects import FLOORS, MODES
-from benchmarks.turns import FULL, QUICK, measure
+from benchmarks.subjects import MODES
+from benchmarks.turns import FULL, NAMES, QUICK, measure
 
+_PEERS = Path(__file__).resolve().parents[2] / "shared/peers"
 _EXAMPLES = """\
 examples:
   make bench                                       everything, about 15 minutes
@@ -50,8 +53,17 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         nargs="+",
         metavar="MODE",
-        help=f"some of: {', '.join([*FLOORS, *MODES, 'streams', 'start'])}",
+        help=f"some of: {', '.join(NAMES)}",
     )
+    parser.add_argument(
+        "--peers", type=Path, metavar="DIR", default=_PEERS, help="where other gateways' peers.py is"
+    )
+    parser.add_argument(
+        "--profile", metavar="MODE", choices=tuple(MODES), help="list a mode's costliest functions"
+    )
+    parser.add_argument("--top", type=int, default=25, help="how many of them")
+    parser.add_argument("--guard", action="store_true", help="only count instructions and calls, and compare")
+    parser.add_argument("--update-guard", action="store_true", help="count them and keep the counts")
     parser.add_argument(
         "--name", default="", help="of the file in benchmarks/results/ (full, quick or partial)"
     )
@@ -59,13 +71,47 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
-    plan = QUICK if arguments.quick else FULL
-    found = _empty(arguments.name or _name(arguments), words)
     with tempfile.TemporaryDirectory(prefix="scg-bench-") as folder, Servers(Path(folder)) as servers:
-        measure(servers, plan.only(arguments.only), Quiet(), found)
-    print(f"\n{tables.load_table(found)}\n\n{tables.goal_table(found)}\n\n{tables.rest(found)}\n")
+        if arguments.profile:
+            print(profile(servers, arguments.profile, arguments.top))
+            return 0
+        if arguments.guard or arguments.update_guard:
+            return _guard(servers, is_update=arguments.update_guard)
+        plan = (QUICK if arguments.quick else FULL).only(arguments.only)
+        found = _empty(arguments.name or _name(arguments), words)
+        with Peers(arguments.peers, found.notes) as peers:
+            measure(servers, peers, plan, Quiet(patience=20 if arguments.quick else 300), found)
+        _tell(found)
+        return 0 if arguments.only else _guard(servers, is_update=False)
+
+
+def _tell(found: Results) -> None:
+    parts = (
+        tables.load_table(found),
+        tables.stream_table(found),
+        tables.goal_table(found),
+        tables.rest(found),
+    )
+    print("\n" + "\n\n".join(parts) + "\n")
     print(f"kept as benchmarks/results/{results.write(found).name}")
-    return 0
+
+
+def _guard(servers: Servers, *, is_update: bool) -> int:
+    """Count, print, compare; 1 if a path has grown."""
+    found, baseline = guard.count_modes(servers), guard.read_baseline()
+    for mode, counts in found.items():
+        print(
+            f"guard: {mode}: {counts.instructions:,.0f} instructions, {counts.calls:,.0f} calls per request"
+        )
+    if is_update:
+        guard.write_baseline(found)
+        return 0
+    if not baseline:
+        print("guard: no baseline for this version of Python: make bench ARGS=--update-guard takes one")
+    grown = guard.complaints(found, baseline)
+    for line in grown:
+        print(f"guard: {line}", file=sys.stderr)
+    return 1 if grown else 0
 
 
 def _name(arguments: argparse.Namespace) -> str:

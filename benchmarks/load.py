@@ -17,7 +17,7 @@ from benchmarks.subjects import Question, Subject
 
 PATH = "/v1/chat/completions"
 _SCRIPT = Path(__file__).resolve().parent / "programs/load.lua"
-_USUAL = {"content-type": "application/json", "authorization": "Bearer none"}
+USUAL = {"content-type": "application/json", "authorization": "Bearer none"}
 _CALLS = re.compile(r"^scg_upstream_requests_total{.*} (\S+)$", re.MULTILINE)
 
 
@@ -25,7 +25,7 @@ def check(subject: Subject) -> None:
     """Ask twice (the second may be a hit); BenchError unless the answer comes the way that is to be measured."""
     body = subject.question.body.encode()
     for _ in range(2):
-        request = urllib.request.Request(subject.url + PATH, body, _USUAL | dict(subject.question.headers))
+        request = urllib.request.Request(subject.url + PATH, body, USUAL | dict(subject.question.headers))
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 source, text = answer.headers.get("x-consistency-source", ""), answer.read()
@@ -93,7 +93,7 @@ class Loader:
         body.write_text(question.body)
         return {
             "BENCH_BODY": str(body),
-            "BENCH_HEADERS": "".join(f"{k}: {v}\n" for k, v in (_USUAL | dict(question.headers)).items()),
+            "BENCH_HEADERS": "".join(f"{k}: {v}\n" for k, v in (USUAL | dict(question.headers)).items()),
             "BENCH_COPIES": str(question.copies),
             "BENCH_RUN": f"{time.time_ns():x}",
         }

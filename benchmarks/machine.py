@@ -67,7 +67,7 @@ class Quiet:
     """Waits for a quiet machine, but no longer than `patience` seconds over a whole run."""
 
     limit: float = 0.05  # what others may use of the machine
-    patience: float = 120.0
+    patience: float = 300.0
 
     def wait(self) -> None:
         """Return when the machine is quiet, or when patience is at its end."""

@@ -63,7 +63,7 @@ class Server:
                 raise BenchError(
                     f"{self.name} did not come up: {self.log.read_text(errors='replace')[-800:]}"
                 )
-            time.sleep(0.02)
+            time.sleep(0.005)
 
     def stop(self) -> None:
         """End the whole group: asked first, killed after a while."""

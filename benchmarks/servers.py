@@ -25,6 +25,9 @@ _ANSWER = (
 )
 
 
+Command = Callable[[int], Sequence[str]]  # by the port to listen on
+
+
 class Servers:
     """What is running, each started once, all stopped in the end."""
 
@@ -66,7 +69,7 @@ class Servers:
     def floor(self, name: str, upstream: Server) -> Server:
         """One of FLOORS, in front of this upstream."""
         behind = upstream.url.removeprefix("http://")
-        commands: dict[str, Callable[[int], Sequence[str]]] = {
+        commands: dict[str, Command] = {
             "nginx": lambda port: self._nginx("proxy", port, {"UPSTREAM": behind}),
             "floor-proxy": lambda port: _python("floor_proxy", port, upstream.url),
             "floor-cache": lambda port: _python("floor_cache", port, upstream.url, self.redis()),
@@ -79,17 +82,19 @@ class Servers:
             "/healthz" if name == "floor-cache" else "/v1/models",
         )
 
-    def gateway(self, upstream: Server, settings: Mapping[str, str]) -> Server:
+    def gateway(
+        self, upstream: Server, settings: Mapping[str, str], command: Command | None = None
+    ) -> Server:
         """`scg serve` in front of this upstream with these variables; those that share them share a process."""
         given = {name: self.redis() if text == "@REDIS@" else text for name, text in settings.items()}
         given["SCG_UPSTREAM_URL"] = upstream.url
         name = "gateway " + " ".join(sorted(f"{key}={value}" for key, value in given.items()))
-        return self._once(name, gateway_command, "/readyz", given)
+        return self._once(name, command or gateway_command, "/readyz", given)
 
     def _once(
         self,
         name: str,
-        command: Callable[[int], Sequence[str]],
+        command: Command,
         ready: str | None,
         environment: Mapping[str, str] | None = None,
     ) -> Server:

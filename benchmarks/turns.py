@@ -7,11 +7,16 @@ from dataclasses import dataclass, replace
 
 from benchmarks.load import Loader, check
 from benchmarks.machine import Quiet
+from benchmarks.peers import PEERS, Peers
+from benchmarks.processes import free_port, start
 from benchmarks.results import Memory, Results
-from benchmarks.servers import Servers, subjects
+from benchmarks.servers import Servers, gateway_command, subjects
+from benchmarks.streams import FULL_SHAPES, QUICK_SHAPES, Shape, measure_streams, own_streamers
 from benchmarks.subjects import FLOORS, MODES, Subject
 
+NAMES = (*FLOORS, *MODES, *PEERS, "streams", "start")
 _WARM_UP = 1
+_REST = 2.0  # seconds from the last request to the last look at memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,47 +26,71 @@ class Plan:
     turns: int
     seconds: int  # of one run of wrk
     connections: Sequence[int]
-    subjects: Collection[str] = (*FLOORS, *MODES)
+    shapes: Sequence[Shape]
+    stream_turns: int
+    starts: int
+    names: Collection[str] = NAMES
 
     def only(self, names: Collection[str] | None) -> "Plan":
         """The part of the plan that concerns these names."""
-        return self if names is None else replace(self, subjects=tuple(names))
+        return self if names is None else replace(self, names=names)
 
 
-FULL = Plan(turns=5, seconds=2, connections=(1, 32, 256))
-QUICK = Plan(turns=2, seconds=1, connections=(1, 32))
+FULL = Plan(turns=5, seconds=2, connections=(1, 32, 256), shapes=FULL_SHAPES, stream_turns=3, starts=9)
+QUICK = Plan(turns=2, seconds=1, connections=(32,), shapes=QUICK_SHAPES, stream_turns=1, starts=3)
 
 
-def measure(servers: Servers, plan: Plan, quiet: Quiet, results: Results) -> None:
+def measure(servers: Servers, peers: Peers, plan: Plan, quiet: Quiet, results: Results) -> None:
     """Everything in the plan, into `results`."""
-    measured = subjects(servers, plan.subjects)
+    results.versions |= peers.versions()
+    if "start" in plan.names:
+        _say("start-up")
+        results.starts += (_start_seconds(servers, quiet) for _ in range(plan.starts))
+    _say("starting everything")
+    measured = subjects(servers, plan.names)
+    idle = {subject.name: subject.group.rss_mb() for subject in measured}
+    measured += peers.subjects(plan.names, servers.upstream())
+    _load(Loader(servers.folder, servers.behind), measured, plan, quiet, results)
+    _look_at_memory(measured, idle, results)
+    if "streams" in plan.names:
+        streamers = own_streamers(servers) + peers.streamers(plan.names, servers.sse_upstream())
+        measure_streams(streamers, plan.shapes, plan.stream_turns, quiet, results)
+
+
+def _load(loader: Loader, measured: Sequence[Subject], plan: Plan, quiet: Quiet, results: Results) -> None:
     results.titles |= {subject.name: subject.title for subject in measured}
-    default = next((subject for subject in measured if subject.name == "hit"), None)
-    idle = default.group.rss_mb() if default else 0.0
-    loader = Loader(servers.folder, servers.behind)
     for subject in measured:
         check(subject)
         loader.run(subject, 8, _WARM_UP, turn=-1)
-    _load(plan, measured, loader, quiet, results)
-    if default:
-        time.sleep(1)
-        results.memory = _memory(default, idle, results)
-
-
-def _load(plan: Plan, measured: Sequence[Subject], loader: Loader, quiet: Quiet, results: Results) -> None:
     for turn in range(plan.turns):
         for connections in plan.connections:
-            say(f"turn {turn + 1} of {plan.turns}, {connections} connections")
+            _say(f"turn {turn + 1} of {plan.turns}, {connections} connections")
             for subject in measured:
                 quiet.wait()
                 results.loads.append(loader.run(subject, connections, plan.seconds, turn))
 
 
-def _memory(subject: Subject, idle: float, results: Results) -> Memory:
-    loaded = max(run.rss_mb for run in results.loads if run.subject == subject.name)
-    return Memory(idle, loaded, subject.group.rss_mb())
+def _look_at_memory(measured: Sequence[Subject], idle: dict[str, float], results: Results) -> None:
+    """That of the gateway with default settings."""
+    default = next((subject for subject in measured if subject.name == "hit"), None)
+    if default:
+        time.sleep(_REST)
+        loaded = max(run.rss_mb for run in results.loads if run.subject == default.name)
+        results.memory = Memory(idle[default.name], loaded, default.group.rss_mb())
 
 
-def say(text: str) -> None:
+def _start_seconds(servers: Servers, quiet: Quiet) -> float:
+    """From starting the process to the first 200 of /healthz."""
+    quiet.wait()
+    port, environment = free_port(), {"SCG_UPSTREAM_URL": servers.upstream().url}
+    began = time.perf_counter()
+    server = start("gateway", gateway_command(port), port, servers.folder / "start.log", environment)
+    server.wait_until_ready("/healthz")
+    seconds = time.perf_counter() - began
+    server.stop()
+    return seconds
+
+
+def _say(text: str) -> None:
     """Progress, beside the results."""
     print(text, file=sys.stderr, flush=True)

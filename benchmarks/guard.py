@@ -1,0 +1,173 @@
+"""How much Python the hot paths run through, counted: a change that makes them longer fails `make bench`.
+
+Counted per request are the interpreter's instructions (opcodes) and the calls, of Python and C functions alike,
+in a gateway in this process, over sequential requests to it on one connection. Both counts are the same on
+every machine and under any load to within a per cent, which no measure of time is; hardware counters are not there
+on most virtual machines, and valgrind would count the same for minutes. What they do not see is time inside
+C functions and the kernel: the measured processor time is for that. An allocation count would add nothing here
+(tracemalloc and sys.getallocatedblocks tell what is held, not what was allocated).
+
+The interpreter's instructions differ between Python's versions, so that the baseline, guard.json, is by version.
+"""
+
+import asyncio
+import http.client
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import uvloop
+from aiohttp import web
+
+from benchmarks.load import PATH, USUAL
+from benchmarks.servers import Servers
+from benchmarks.subjects import MODES, Question
+from gateway.app import make_app, make_runner
+from gateway.serving.gateway import GATEWAY
+from gateway.settings.loader import load
+
+BASELINE = Path(__file__).resolve().parent / "guard.json"
+GUARDED = ("hit", "pass-through", "single", "k3")
+_ALLOWED = 1.10
+_BATCHES = 5  # the smallest counts: others have the gateway's own clockwork in them
+_REQUESTS = 40
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Counts:
+    """Per request."""
+
+    instructions: float
+    calls: float
+
+
+Baseline = dict[str, dict[str, Counts]]  # by Python's version, by mode
+
+
+def count_modes(servers: Servers) -> dict[str, Counts]:
+    """The counts of all guarded modes."""
+    return {name: _count(servers, name) for name in GUARDED}
+
+
+def complaints(found: Mapping[str, Counts], baseline: Mapping[str, Counts]) -> list[str]:
+    """A line for each count that has grown too much."""
+    return [
+        f"{mode}: {now:,.0f} {kind} per request, {now / then - 1:+.0%} over the baseline's {then:,.0f}"
+        for mode, counts in found.items()
+        if mode in baseline
+        for kind, now, then in _pairs(counts, baseline[mode])
+        if now > then * _ALLOWED
+    ]
+
+
+def read_baseline() -> Mapping[str, Counts]:
+    """The committed counts for this Python; none if nobody took them yet."""
+    return _read().get(_PYTHON, {})
+
+
+def write_baseline(found: dict[str, Counts]) -> None:
+    """Take these counts as the new ones for this Python."""
+    kept = msgspec.json.encode(_read() | {_PYTHON: found})
+    BASELINE.write_bytes(msgspec.json.format(kept, indent=2) + b"\n")
+
+
+def _read() -> Baseline:
+    return msgspec.json.decode(BASELINE.read_bytes(), type=Baseline) if BASELINE.exists() else {}
+
+
+def _pairs(now: Counts, then: Counts) -> Iterator[tuple[str, float, float]]:
+    yield "instructions", now.instructions, then.instructions
+    yield "calls", now.calls, then.calls
+
+
+def _count(servers: Servers, name: str) -> Counts:
+    mode = MODES[name]
+    with _serving({"SCG_UPSTREAM_URL": servers.upstream().url, **mode.settings}) as (url, loop):
+        connection = http.client.HTTPConnection(urlsplit(url).netloc)
+        _ask(connection, mode.question, _REQUESTS)
+        return min(_batch(connection, mode.question, loop) for _ in range(_BATCHES))
+
+
+def _batch(
+    connection: http.client.HTTPConnection, question: Question, loop: asyncio.AbstractEventLoop
+) -> Counts:
+    counter = _Counter()
+    _in(loop, counter.begin)
+    _ask(connection, question, _REQUESTS)
+    _in(loop, counter.end)
+    return Counts(round(counter.instructions / _REQUESTS, 1), round(counter.calls / _REQUESTS, 1))
+
+
+def _ask(connection: http.client.HTTPConnection, question: Question, times: int) -> None:
+    for _ in range(times):
+        connection.request("POST", PATH, question.body.encode(), USUAL | dict(question.headers))
+        assert connection.getresponse().read()
+
+
+class _Counter:
+    """Counts what the thread that begins it runs."""
+
+    def __init__(self) -> None:
+        self.instructions = 0
+        self.calls = 0
+
+    def begin(self) -> None:
+        sys.setprofile(self._called)
+        sys.settrace(self._entered)
+
+    def end(self) -> None:
+        sys.settrace(None)
+        sys.setprofile(None)
+
+    def _called(self, _frame: FrameType, event: str, _argument: Any) -> None:
+        self.calls += event in {"call", "c_call"}
+
+    def _entered(self, frame: FrameType, _event: str, _argument: Any) -> Callable[..., Any]:
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        return self._ran
+
+    def _ran(self, _frame: FrameType, event: str, _argument: Any) -> Callable[..., Any]:
+        self.instructions += event == "opcode"
+        return self._ran
+
+
+@contextmanager
+def _serving(environment: Mapping[str, str]) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
+    """A gateway with these variables in a thread of its own: its URL and its loop."""
+    loop = uvloop.new_event_loop()
+    app = make_app(load({"port": "0"}, environment, None))
+    runner = make_runner(app)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield asyncio.run_coroutine_threadsafe(_listen(app, runner), loop).result(30), loop
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _listen(app: web.Application, runner: web.AppRunner) -> str:
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await app[GATEWAY].pool.first_look.wait()
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"
+
+
+def _in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Run a function in the loop's thread and wait for it."""
+
+    async def run() -> None:
+        call()
+
+    asyncio.run_coroutine_threadsafe(run(), loop).result(30)
