@@ -15,6 +15,7 @@ from gateway.serving import completions, operations
 from gateway.serving.edge import edge
 from gateway.serving.gateway import GATEWAY, Gateway
 from gateway.serving.passthrough import pass_through
+from gateway.serving.reader import Reader
 from gateway.settings.model import Settings
 from gateway.store.open import open_store
 from gateway.telemetry.metrics import Metrics
@@ -63,7 +64,8 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         store = open_store(settings.cache, metrics)
         stack.push_async_callback(store.aclose)
         pool = await stack.enter_async_context(open_pool(settings, metrics, store))
-        yield Gateway(settings, pool, store, metrics, Slots(settings.limits.max_samples_in_flight))
+        slots = Slots(settings.limits.max_samples_in_flight)
+        yield Gateway(settings, pool, store, metrics, slots, Reader(settings))
 
 
 def run(settings: Settings) -> int:

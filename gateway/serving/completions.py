@@ -14,7 +14,7 @@ from gateway.serving.passthrough import forward
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, describe_landing, error_event
 from gateway.serving.voting import board, find_pin, key_of
-from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted, read_request
+from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted
 from gateway.store.flights import Flight
 from gateway.wire.headers import describe, sent_on
 from gateway.wire.sse import encode_comment, encode_event
@@ -37,7 +37,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
 async def _complete(request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
     gateway, trace = request.app[GATEWAY], trace_of(request)
     trace.endpoint = endpoint.label
-    wanted = read_request(gateway.settings, endpoint, await request.read(), request.headers)
+    wanted = gateway.reader.read(endpoint, await request.read(), request.headers)
     trace.model, trace.policy = wanted.model, "none"
     if isinstance(wanted, Untouched):
         return await forward(request, wanted.body.forwarded({"consistency"}, {}), wanted.model)

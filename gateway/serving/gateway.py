@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from gateway.serving.landing import Landing
+from gateway.serving.reader import Reader
 from gateway.settings.model import Settings
 from gateway.store.flights import Flights
 from gateway.store.protocol import Store
@@ -22,6 +23,7 @@ class Gateway:
     store: Store
     metrics: Metrics
     slots: Slots
+    reader: Reader
     flights: Flights[Landing] = field(default_factory=Flights)
     in_flight: int = 0
     is_draining: bool = False

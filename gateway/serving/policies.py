@@ -11,14 +11,14 @@ from gateway.settings.model import Settings
 
 # What a request may choose. Everything else is the operator's.
 CHOICES = ("policy", "k", "answer", "stop", "min_ballots", "min_agreement", "on_disagreement", "spread")
-_HEADERS = {f"x-consistency-{choice.replace('_', '-')}": choice for choice in CHOICES}
+HEADERS = {f"x-consistency-{choice.replace('_', '-')}": choice for choice in CHOICES}
 
 
 def policy_for(settings: Settings, model: str, headers: Mapping[str, str], member: object) -> Policy:
     """The policy; BadRequest names the header or member that cannot be taken. Body beats header."""
     base = _of_route(settings, model)
     changes = {
-        choice: (headers[name], name) for name, choice in _HEADERS.items() if name in headers
+        choice: (headers[name], name) for name, choice in HEADERS.items() if name in headers
     } | _from_body(member)
     if not changes:
         return base

@@ -47,7 +47,7 @@ async def find_pin(gateway: Gateway, wanted: Wanted, key: str) -> Landing | None
 async def key_of(gateway: Gateway, wanted: Wanted) -> str:
     """The request's key; "" while nothing is known of the upstreams, and nothing may be cached."""
     fingerprint = await gateway.pool.fingerprint(wanted.model)
-    return wanted.question.key(wanted.tenant, wanted.policy, fingerprint) if fingerprint else ""
+    return wanted.key(fingerprint) if fingerprint else ""
 
 
 def board(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs) -> tuple[Flight[Landing], bool]:

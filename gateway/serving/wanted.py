@@ -1,7 +1,7 @@
 """What one request asks for, read from its header and body, with nothing of the HTTP framework in it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -43,6 +43,15 @@ class Wanted:
     max_tokens: int | None
     tenant: str
     cache_control: frozenset[str]
+    _keys: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # by fingerprint
+
+    def key(self, fingerprint: str) -> str:
+        """The key of this request before a pool with this fingerprint."""
+        known = self._keys.get(fingerprint)
+        if known is None:
+            self._keys.clear()  # an older fingerprint does not come back
+            known = self._keys[fingerprint] = self.question.key(self.tenant, self.policy, fingerprint)
+        return known
 
     @property
     def plan(self) -> Plan:

@@ -1,4 +1,4 @@
-"""The seam's implementation on aiohttp's client."""
+"""The seam on aiohttp's client: for what the lean one does not do, which is proxies."""
 
 import asyncio
 import errno
@@ -23,10 +23,12 @@ _OURS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 class AiohttpClient:
     """Calls over pooled connections, under connect, first-byte and idle time-outs."""
 
-    def __init__(self, timeouts: Timeouts, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, timeouts: Timeouts, tls: ssl.SSLContext | None = None, *, trust_env: bool = False
+    ) -> None:
         self._timeouts = timeouts
-        self._pooled = _session(timeouts, tls, keep_alive=True)
-        self._fresh = _session(timeouts, tls, keep_alive=False)
+        self._pooled = _session(timeouts, tls, keep_alive=True, trust_env=trust_env)
+        self._fresh = _session(timeouts, tls, keep_alive=False, trust_env=trust_env)
 
     async def send(self, call: Call) -> "AiohttpExchange":
         """Send a call. If a pooled connection dies before a byte of the answer, once more on a new one."""
@@ -125,7 +127,9 @@ _TRANSLATIONS: tuple[tuple[tuple[type[Exception], ...], type[UpstreamFailure]], 
 )
 
 
-def _session(timeouts: Timeouts, tls: ssl.SSLContext | None, *, keep_alive: bool) -> aiohttp.ClientSession:
+def _session(
+    timeouts: Timeouts, tls: ssl.SSLContext | None, *, keep_alive: bool, trust_env: bool
+) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         limit=0,
         keepalive_timeout=_KEEP_ALIVE if keep_alive else None,
@@ -136,6 +140,7 @@ def _session(timeouts: Timeouts, tls: ssl.SSLContext | None, *, keep_alive: bool
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
         auto_decompress=False,
+        trust_env=trust_env,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_OURS,
         requote_redirect_url=False,

@@ -1,18 +1,17 @@
 """The upstreams: which are there, which serve a model, whose turn it is."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from itertools import count
 
-from gateway.settings.model import Settings, Timeouts, UpstreamSettings
+from gateway.settings.model import Settings, UpstreamSettings
 from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
-from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.client import Client, Headers
+from gateway.upstream.clients import is_proxied, open_client
 from gateway.upstream.looks import DOWN, Look, fingerprint, look
 from gateway.upstream.slots import Slots
 
@@ -146,11 +145,15 @@ class Pool:
 @asynccontextmanager
 async def open_pool(settings: Settings, metrics: Metrics, store: Store) -> AsyncIterator[Pool]:
     """The pool, looking at its upstreams until it is closed."""
-    clients: dict[str | None, Client] = {}
-    for upstream in settings.upstreams:
-        if upstream.ca_file not in clients:
-            clients[upstream.ca_file] = _client(settings.timeouts, upstream.ca_file)
-    pool = Pool([Upstream(each, clients[each.ca_file], metrics) for each in settings.upstreams], store)
+    clients: dict[tuple[str | None, bool], Client] = {}
+
+    def client_for(upstream: UpstreamSettings) -> Client:
+        ca_file, proxied = upstream.ca_file, is_proxied(upstream.url)
+        if (ca_file, proxied) not in clients:
+            clients[ca_file, proxied] = open_client(settings.timeouts, ca_file, proxied=proxied)
+        return clients[ca_file, proxied]
+
+    pool = Pool([Upstream(each, client_for(each), metrics) for each in settings.upstreams], store)
     looking = asyncio.create_task(pool.keep_looking())
     try:
         yield pool
@@ -160,7 +163,3 @@ async def open_pool(settings: Settings, metrics: Metrics, store: Store) -> Async
             await looking
         for client in clients.values():
             await client.aclose()
-
-
-def _client(timeouts: Timeouts, ca_file: str | None) -> Client:
-    return AiohttpClient(timeouts, ssl.create_default_context(cafile=ca_file) if ca_file else None)

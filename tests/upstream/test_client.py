@@ -25,6 +25,7 @@ from gateway.upstream.client import (
     field,
     read_all,
 )
+from gateway.upstream.http_client import HttpClient
 from tests.doubles.redis_server import free_port
 from tests.upstream.raw_server import (
     Connection,
@@ -41,7 +42,7 @@ from tests.upstream.raw_server import (
 Open = Callable[[Timeouts, ssl.SSLContext | None], Client]
 Opened = Callable[..., Client]
 
-FACTORIES: list[Open] = [AiohttpClient]
+FACTORIES: list[Open] = [HttpClient, AiohttpClient]
 PATIENT = Timeouts(connect=30, first_byte=30, idle=30)
 LIMIT = 64 << 20
 

@@ -1,0 +1,249 @@
+"""One HTTP/1.1 connection (RFC 9112): a request out, an answer in, as an Exchange.
+
+The parser is llhttp, Node's, through httptools. It says where messages begin and end; what this file adds is
+who waits for what, and what it means when the connection ends.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import cast
+
+import httptools
+
+from gateway.upstream.client import Broken, Headers, UpstreamFailure
+
+# Bytes of an answer that wait for their reader before the connection is told to wait too.
+_HIGH, _LOW = 256 << 10, 64 << 10
+_LONGEST_HEAD = 64 << 10
+
+
+class Closed(Broken):
+    """The connection ended before the first byte of an answer, as one does that the server found idle."""
+
+
+class HttpExchange:
+    """An answer as it comes in. `idle` is how long the next bytes may take, in seconds."""
+
+    __slots__ = (
+        "_connection", "_error", "_pieces", "_waiter", "has_head", "headers", "idle", "is_head_only", "is_whole",
+        "size", "status",
+    )  # fmt: skip
+
+    def __init__(self, connection: "Connection", idle: float, *, is_head_only: bool) -> None:
+        self.status = 0
+        self.headers: Headers = []
+        self.idle = idle
+        self.is_head_only = is_head_only
+        self.has_head = False
+        self.is_whole = False
+        self.size = 0  # bytes that wait in `_pieces`
+        self._pieces: deque[bytes] = deque()
+        self._connection = connection
+        self._error: UpstreamFailure | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def head(self) -> None:
+        """Wait for the head."""
+        while not self.has_head:
+            await self._news()
+
+    async def piece(self) -> bytes:
+        """The next bytes as they came, b"" at the end."""
+        while not self._pieces:
+            if self.is_whole:
+                return b""
+            await self._news()
+        piece = self._pieces.popleft()
+        self.size -= len(piece)
+        if self.size < _LOW:
+            self._connection.read_on()
+        return piece
+
+    def close(self) -> None:
+        """Give the connection back if the answer is whole, cut it off otherwise."""
+        self._connection.done(self)
+
+    def add(self, piece: bytes) -> None:
+        """Bytes of the body."""
+        self._pieces.append(piece)
+        self.size += len(piece)
+        self.wake()
+
+    def end(self, error: UpstreamFailure | None = None) -> None:
+        """Nothing more will come: because that was all, or because something broke."""
+        if not self.is_whole and self._error is None:
+            self._error = error
+            self.is_whole = error is None
+            self.wake()
+
+    def wake(self) -> None:
+        """There is news for whoever waits."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _news(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+
+class Connection(asyncio.Protocol):
+    """A connection, in use by one exchange at a time. `release` takes it back when it can be used again."""
+
+    def __init__(
+        self, release: Callable[["Connection"], None], forget: Callable[["Connection"], None]
+    ) -> None:
+        self.deadline = inf  # by the loop's clock: when to give up, or when it has been idle for too long
+        self.is_open = False
+        self._release = release
+        self._forget = forget
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._exchange: HttpExchange | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._is_paused = False
+        self._is_reusable = False
+        self._received = 0
+        self._fields: list[tuple[str, str]] = []
+
+    def start(self, request: bytes, body: bytes, exchange: HttpExchange, patience: float) -> None:
+        """Send a request; its answer goes to the exchange."""
+        self._exchange = exchange
+        self._parser = httptools.HttpResponseParser(self)
+        self._is_reusable = False
+        self._received = 0
+        self._fields = []
+        self.deadline = self._loop.time() + patience
+        if len(body) <= _LOW:
+            self._transport.write(request + body)
+        else:
+            self._transport.write(request)
+            self._transport.write(body)
+
+    def done(self, exchange: HttpExchange) -> None:
+        """The exchange is closed: back to the pool, or off."""
+        if self._exchange is not exchange:
+            return
+        self._exchange = None
+        if exchange.is_whole and self._is_reusable and self.is_open:
+            self.read_on()
+            self._release(self)
+        else:
+            self.abort()
+
+    def fail(self, error: UpstreamFailure) -> None:
+        """Tell whoever waits, and end the connection."""
+        if self._exchange is not None:
+            self._exchange.end(error)
+        self.abort()
+
+    def abort(self) -> None:
+        """End the connection at once; what is not sent yet never will be."""
+        self.is_open = False
+        self._transport.abort()
+
+    def read_on(self) -> None:
+        """The reader has caught up."""
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+            self._expect_more()
+
+    # What the transport says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclass of it
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of an answer; without a question they are nothing that this connection can be trusted with."""
+        exchange, parser = self._exchange, self._parser
+        if exchange is None or parser is None or exchange.is_whole:
+            self._is_reusable = False
+            if exchange is None:
+                self.abort()
+            return
+        self._received += len(data)
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not exchange.is_whole:
+                self.fail(Broken(f"not HTTP: {error}"))
+            self._is_reusable = False
+            return
+        if not exchange.has_head and self._received > _LONGEST_HEAD:
+            self.fail(Broken(f"a head of more than {_LONGEST_HEAD} bytes"))
+        elif exchange.size > _HIGH:
+            self._is_paused = True
+            self._transport.pause_reading()
+            self.deadline = inf
+        elif exchange.has_head:  # all of the head has to be in by the first deadline
+            self._expect_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of the connection is the end of an answer that has no other (RFC 9112, section 6.3)."""
+        self.is_open = False
+        self._forget(self)
+        exchange = self._exchange
+        if exchange is None or exchange.is_whole:
+            return
+        if not self._received:
+            exchange.end(Closed(str(exc) if exc else "the server closed the connection"))
+        elif exc is None and exchange.has_head and self._ends_with_connection():
+            exchange.end()
+        else:
+            exchange.end(Broken(str(exc) if exc else "the answer broke off"))
+
+    # What the parser says.
+
+    def on_message_begin(self) -> None:
+        """Another answer after the end of ours: one too many."""
+        if self._exchange is not None and self._exchange.is_whole:
+            self._is_reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head, or of the trailers, which nobody wants."""
+        if self._exchange is not None and not self._exchange.has_head:
+            self._fields.append((name.lower().decode("latin-1"), value.decode("utf-8", "surrogateescape")))
+
+    def on_headers_complete(self) -> None:
+        """The head is in, unless it only announces another one (1xx)."""
+        exchange, parser = self._exchange, self._parser
+        if exchange is None or parser is None or exchange.has_head:
+            return
+        status = parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            self._fields = []
+            return
+        exchange.status, exchange.headers, exchange.has_head = status, self._fields, True
+        if exchange.is_head_only:
+            self._is_reusable = parser.should_keep_alive()
+            exchange.end()  # the parser cannot know that no body follows, so it is not asked again
+        exchange.wake()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body, without its chunk's frame."""
+        if self._exchange is not None and not self._exchange.is_whole:
+            self._exchange.add(body)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole."""
+        exchange, parser = self._exchange, self._parser
+        if exchange is not None and parser is not None and exchange.has_head and not exchange.is_whole:
+            self._is_reusable = parser.should_keep_alive()
+            exchange.end()
+
+    def _expect_more(self) -> None:
+        if self._exchange is not None:
+            self.deadline = self._loop.time() + self._exchange.idle
+
+    def _ends_with_connection(self) -> bool:
+        names = {name for name, _ in self._fields}
+        return not names & {"content-length", "transfer-encoding"}

@@ -1,0 +1,142 @@
+"""The seam on asyncio's transports and llhttp: what is left when nothing is done that a proxy does not need.
+
+One idle list an origin, newest connection first; one ticking timer for all time-outs, so that none is set or
+cancelled for a request or a piece.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from gateway.settings.model import Timeouts
+from gateway.upstream.client import Broken, Call, TimedOut, Unreachable
+from gateway.upstream.connection import Closed, Connection, HttpExchange
+
+# uvicorn, and so vLLM, closes a connection that was idle for 5 s.
+_KEEP_ALIVE = 4.0
+_SLOWEST_TICK = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    host: str
+    port: int
+    is_tls: bool
+
+
+class HttpClient:
+    """Calls over pooled connections, under connect, first-byte and idle time-outs."""
+
+    def __init__(self, timeouts: Timeouts, tls: ssl.SSLContext | None = None) -> None:
+        self._timeouts = timeouts
+        self._tls = tls
+        self._idle: dict[_Origin, deque[Connection]] = {}
+        self._open: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tick = min(_SLOWEST_TICK, timeouts.first_byte / 4, timeouts.idle / 4)
+
+    async def send(self, call: Call) -> HttpExchange:
+        """Send a call. If its connection dies before a byte of the answer, once more on a new one."""
+        origin, host, target = _split(call.url)
+        request = _head(call, host, target)
+        pooled = self._pooled(origin)
+        try:
+            return await self._send(pooled or await self._connect(origin), call, request)
+        except Closed:
+            return await self._send(await self._connect(origin), call, request)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for connection in list(self._open):
+            connection.abort()
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.sleep(0)  # transports tell their protocols in the loop's next turn
+
+    async def _send(self, connection: Connection, call: Call, request: bytes) -> HttpExchange:
+        exchange = HttpExchange(connection, self._timeouts.idle, is_head_only=call.method == "HEAD")
+        connection.start(request, call.body, exchange, self._timeouts.first_byte)
+        try:
+            await exchange.head()
+        except BaseException:  # cancelled, too
+            exchange.close()
+            raise
+        return exchange
+
+    def _pooled(self, origin: _Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    async def _connect(self, origin: _Origin) -> Connection:
+        loop = asyncio.get_running_loop()
+        tls = (self._tls or _default_tls()) if origin.is_tls else None
+
+        def release(connection: Connection) -> None:
+            connection.deadline = loop.time() + _KEEP_ALIVE
+            self._idle.setdefault(origin, deque()).append(connection)
+
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(release, self._open.discard), origin.host, origin.port, ssl=tls
+                )
+        except TimeoutError as error:
+            raise Unreachable(f"no connection within {self._timeouts.connect:g} s") from error
+        except (OSError, UnicodeError) as error:
+            raise Unreachable(str(error) or type(error).__name__) from error
+        self._open.add(connection)
+        if self._timer is None:
+            self._timer = loop.call_later(self._tick, self._look_at_the_clock)
+        return connection
+
+    def _look_at_the_clock(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in [each for each in self._open if each.deadline <= now]:
+            connection.fail(TimedOut("nothing came in time"))
+        for idle in self._idle.values():
+            while idle and not idle[0].is_open:
+                idle.popleft()
+        self._timer = loop.call_later(self._tick, self._look_at_the_clock) if self._open else None
+
+
+@lru_cache(maxsize=1)
+def _default_tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+@lru_cache(maxsize=1024)
+def _split(url: str) -> tuple[_Origin, str, str]:
+    """Origin, the Host field, and the target, of a whole URL that is already encoded."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Unreachable(str(error)) from error
+    is_tls = parts.scheme == "https"
+    if parts.hostname is None or parts.scheme not in {"http", "https"}:
+        raise Unreachable(f"no http or https URL: {url}")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return (
+        _Origin(parts.hostname, port or (443 if is_tls else 80), is_tls),
+        parts.netloc.rpartition("@")[2],
+        target,
+    )
+
+
+def _head(call: Call, host: str, target: str) -> bytes:
+    lines = [f"{call.method} {target} HTTP/1.1", f"host: {host}"]
+    lines += [f"{name}: {value}" for name, value in call.headers]
+    if call.body or call.method not in {"GET", "HEAD", "DELETE", "OPTIONS"}:
+        lines.append(f"content-length: {len(call.body)}")
+    text = "\r\n".join(lines)
+    if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1:
+        raise Broken("a line break in a header field")
+    return (text + "\r\n\r\n").encode("utf-8", "surrogateescape")
