@@ -4,8 +4,9 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import count
+from secrets import token_hex
 from time import perf_counter
-from uuid import uuid4
 
 from aiohttp import web
 
@@ -25,6 +26,7 @@ from gateway.serving.responses import error_response
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_PROCESS, _NUMBERS = token_hex(10), count()
 _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -51,6 +53,11 @@ class Trace:
 _TRACE = web.RequestKey("trace", Trace)
 
 
+def _new_id() -> str:
+    """Unlike any other: random for the process, counted within it."""
+    return f"{_PROCESS}{next(_NUMBERS):012x}"
+
+
 def trace_of(request: web.Request) -> Trace:
     """The trace that `edge` made for this request."""
     return request[_TRACE]
@@ -61,7 +68,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id, count it, and turn whatever goes wrong into an error that clients understand."""
     gateway = request.app[GATEWAY]
     given = request.headers.get("x-request-id", "")
-    trace = Trace(given if _REQUEST_ID.fullmatch(given) else uuid4().hex, perf_counter())
+    trace = Trace(given if given and _REQUEST_ID.fullmatch(given) else _new_id(), perf_counter())
     request[_TRACE] = trace
     is_ours = request.path.startswith("/v1/")
     gateway.in_flight += is_ours
@@ -113,6 +120,6 @@ def _translate(error: web.HTTPException, request: web.Request) -> GatewayError:
 def _count(gateway: Gateway, trace: Trace) -> None:
     if not trace.endpoint:
         return
-    metrics, seconds = gateway.metrics, perf_counter() - trace.began
-    metrics.request(trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
-    metrics.timing(trace.endpoint, trace.source, seconds, max(seconds - trace.upstream_seconds, 0))
+    seconds = perf_counter() - trace.began
+    labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
+    gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))

@@ -56,6 +56,7 @@ class Metrics:
         self.registry = registry
         self._policies = sorted(set(policies))
         self._children: dict[tuple[object, ...], Any] = {}
+        self._answered: dict[tuple[str, str, str, str, int], tuple[Counter, Histogram, Histogram]] = {}
         self._make_request_metrics()
         self._make_round_metrics()
         self._make_cache_metrics()
@@ -138,14 +139,20 @@ class Metrics:
             for outcome in ("unanimous", "majority", "plurality", "tie", "single", "no_quorum"):
                 self._child(self._rounds, model, policy, outcome)
 
-    def request(self, endpoint: str, model: str, policy: str, source: str, status: int) -> None:
-        """Count a request answered."""
-        self._child(self._requests, endpoint, model, policy, source, status).inc()
-
-    def timing(self, endpoint: str, source: str, seconds: float, overhead: float) -> None:
-        """Observe how long a request took, in all and of our own making."""
-        self._child(self._seconds, endpoint, source).observe(seconds)
-        self._child(self._overhead, source).observe(overhead)
+    def answered(self, labels: tuple[str, str, str, str, int], seconds: float, overhead: float) -> None:
+        """Count a request: its endpoint, model, policy, source and status; how long in all, how long our own."""
+        meters = self._answered.get(labels)
+        if meters is None:
+            endpoint, _, _, source, _ = labels
+            meters = self._answered[labels] = (
+                self._requests.labels(*labels),
+                self._seconds.labels(endpoint, source),
+                self._overhead.labels(source),
+            )
+        counter, whole, own = meters
+        counter.inc()
+        whole.observe(seconds)
+        own.observe(overhead)
 
     def first_chunk(self, source: str, seconds: float) -> None:
         """Observe the time to a stream's first chunk."""
