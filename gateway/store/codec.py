@@ -15,8 +15,7 @@ import msgspec
 from gateway.core.pin import Pin
 
 _VERSION = b"scg1 "
-_SUM = slice(len(_VERSION), len(_VERSION) + 8)
-_REST = slice(_SUM.stop + 1, None)
+_LABEL = len(_VERSION) + 9
 
 
 class _Header(msgspec.Struct):
@@ -40,13 +39,13 @@ def encode_pin(pin: Pin) -> bytes:
     header = asdict(pin)
     del header["body"]
     rest = msgspec.json.encode(header) + b"\n" + pin.body
-    return _VERSION + _checksum(rest) + b" " + rest
+    return _label(rest) + rest
 
 
 def decode_pin(stored: bytes) -> Pin | None:
     """The pin in these bytes; None if they are of another version or damaged."""
-    rest = stored[_REST]
-    if not stored.startswith(_VERSION) or stored[_SUM] != _checksum(rest):
+    rest = stored[_LABEL:]
+    if stored[:_LABEL] != _label(rest):
         return None
     head, _, body = rest.partition(b"\n")
     try:
@@ -56,5 +55,5 @@ def decode_pin(stored: bytes) -> Pin | None:
     return Pin(body, *(getattr(header, name) for name in _Header.__struct_fields__))
 
 
-def _checksum(rest: bytes) -> bytes:
-    return b"%08x" % crc32(rest)
+def _label(rest: bytes) -> bytes:
+    return b"%s%08x " % (_VERSION, crc32(rest))

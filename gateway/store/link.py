@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline, PubSub
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError, WatchError
@@ -102,8 +102,10 @@ class Link:
         """The text under this name."""
         with _mapped():
             async with asyncio.timeout(self._timeout):
-                found = await self._redis.get(f"{self._prefix}:{name}")
-                return found.decode() if isinstance(found, bytes) else found
+                found = _bytes(await _get(self._redis, f"{self._prefix}:{name}"))
+        with suppress(UnicodeDecodeError):
+            return None if found is None else found.decode()
+        return None
 
     @asynccontextmanager
     async def listen(self) -> AsyncIterator["Announcements"]:
@@ -131,7 +133,7 @@ class Link:
         pipeline.get(self._name(key))
         pipeline.pttl(self._name(key))
         stored, left = await pipeline.execute(raise_on_error=False)
-        pin = _read(stored)
+        pin = _decoded(stored)
         if pin is None:
             return None
         milliseconds = _NO_END if left == -1 else max(0, left)
@@ -150,7 +152,7 @@ class Link:
         with suppress(WatchError):
             async with self._redis.pipeline() as transaction:
                 await transaction.watch(name)
-                if _read(await _get(transaction, name)) is None:
+                if _decoded(await _get(transaction, name)) is None:
                     transaction.multi()  # type: ignore[no-untyped-call]
                     transaction.delete(name)
                     await transaction.execute()
@@ -205,18 +207,24 @@ def _connect(settings: CacheSettings) -> Redis:
     )
 
 
-async def _get(transaction: Pipeline, name: str) -> Any:
+async def _get(client: Redis, name: str) -> Any:
     try:
-        return await transaction.get(name)
+        return await client.get(name)
     except ResponseError as error:
         return error
 
 
-def _read(stored: bytes | ResponseError | None) -> Pin | None:
-    """The pin in what GET answered; None for what is none, a value of another type included."""
-    if isinstance(stored, ResponseError) and not str(stored).startswith("WRONGTYPE"):
-        raise stored
-    return decode_pin(stored) if isinstance(stored, bytes) else None
+def _bytes(answer: Any) -> bytes | None:
+    """What GET answered; a value of another type counts as none."""
+    if isinstance(answer, ResponseError) and not str(answer).startswith("WRONGTYPE"):
+        raise answer
+    return answer if isinstance(answer, bytes) else None
+
+
+def _decoded(answer: Any) -> Pin | None:
+    """The pin in what GET answered."""
+    stored = _bytes(answer)
+    return None if stored is None else decode_pin(stored)
 
 
 def _ms(ttl: float) -> int:

@@ -14,6 +14,7 @@ or deleted alone is replaced or deleted there. A key is told on before it is ask
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -53,7 +54,9 @@ class RedisStore:
         self._is_alone = False
         self._is_closed = False
         self._changes = 0  # known to have happened; what was asked before the last one may be out of date
-        self._owed: dict[str, _Debt] = {}  # in order
+        self._owed: OrderedDict[str, _Debt] = (
+            OrderedDict()
+        )  # a dict looks for its first entry past deleted ones
         self._unwritten: dict[str, str] = {}
         self._keeper = asyncio.create_task(self._keep_listening())
 
@@ -179,7 +182,7 @@ class RedisStore:
         else:
             self._owed.setdefault(key, _Debt(is_forced=False))
         if len(self._owed) > _MAX_OWED:
-            del self._owed[next(iter(self._owed))]
+            self._owed.popitem(last=False)
 
     def _note(self, *, listening: bool, alone: bool, why: object = None) -> None:
         if self._is_closed:

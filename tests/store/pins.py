@@ -1,14 +1,8 @@
-"""Pins for tests, and how tests wait for what other tasks and processes do."""
-
-import asyncio
-from collections.abc import Awaitable, Callable
+"""Pins for tests."""
 
 from hypothesis import strategies as st
 
 from gateway.core.pin import Pin
-
-_DEADLINE = 20.0  # what a stuck test costs; nothing is expected to come near it
-_POLL_EVERY = 0.01
 
 
 def a_pin(body: bytes = b'{"id":"cmpl-0"}', *, samples: int = 3) -> Pin:
@@ -44,13 +38,3 @@ PINS = st.builds(
     returned=_COUNT,
     policy=st.text(max_size=20),
 )
-
-
-async def until(holds: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until this holds."""
-    async with asyncio.timeout(_DEADLINE):
-        while True:
-            held = holds()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(_POLL_EVERY)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.store.flights import Flight, Flights
-from tests.store.pins import until
+from tests.doubles.waiting import until
 
 
 @dataclass

@@ -1,0 +1,76 @@
+"""RedisStores as processes have them: each its own, watched for what it leaves behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from gateway.core.pin import Pin
+from gateway.settings.model import CacheSettings
+from gateway.store.protocol import Store
+from gateway.store.redis import RedisStore
+from gateway.telemetry.metrics import Metrics
+from tests.doubles.waiting import until
+from tests.store.relay import OWN_TASK
+
+T = TypeVar("T")
+
+PATIENT = 30.0  # a time-out that no busy machine reaches, where none is meant to
+SHORT = 0.15  # one that is meant to be reached
+
+
+@asynccontextmanager
+async def open_store(
+    url: str, *, patience: float = PATIENT, memory: int = 1 << 24, is_up: bool = True
+) -> AsyncIterator[RedisStore]:
+    """A store, listening if Redis is up; closing it must leave no task."""
+    before = asyncio.all_tasks()
+    settings = CacheSettings(url=url, timeout=patience, memory=memory)
+    store = RedisStore(settings, Metrics(CollectorRegistry()))
+    try:
+        if is_up:
+            await listening(store)
+        yield store
+    finally:
+        await store.aclose()
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert set() == {task for task in left if task.get_name() != OWN_TASK}
+
+
+async def listening(store: RedisStore) -> None:
+    """Wait until the store hears announcements."""
+    await until(lambda: store._is_listening)
+
+
+async def alone(store: RedisStore) -> None:
+    """Wait until the store knows that Redis is away."""
+    await until(lambda: store.is_degraded)
+
+
+def cache_up(store: RedisStore) -> float | None:
+    """The metric."""
+    return store._metrics.registry.get_sample_value("scg_cache_up")
+
+
+async def body(store: Store, key: str) -> bytes | None:
+    """The body that is pinned under a key."""
+    found = await store.get(key)
+    return None if found is None else found.pin.body
+
+
+def body_of(pin: Pin | None) -> bytes | None:
+    return None if pin is None else pin.body
+
+
+def at_once(call: Coroutine[Any, Any, T]) -> T:
+    """What a call gives without waiting for anything."""
+    try:
+        call.send(None)
+    except StopIteration as end:
+        given: T = end.value
+        return given
+    call.close()
+    pytest.fail("the call waits")
