@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import guard, results, tables
+from benchmarks import guard, tables
 from benchmarks.machine import Quiet, describe_machine, describe_versions
+from benchmarks.page import keep
 from benchmarks.peers import Peers
 from benchmarks.processes import BenchError
 from benchmarks.profiling import profile
@@ -24,6 +25,7 @@ examples:
   make bench                                       everything, about 15 minutes
   make bench ARGS=--quick                          everything in short, about 2 minutes
   make bench ARGS="--only hit floor-cache"         these two, at all numbers of connections
+  make bench ARGS="--only endurance"               1,000,000 hits: does memory grow?
   make bench ARGS="--profile pass-through"         which functions of the gateway take the time
   make bench ARGS=--guard                          only count instructions and calls
   make bench ARGS=--update-guard                   and take what is counted as the new baseline
@@ -93,7 +95,7 @@ def _tell(found: Results) -> None:
         tables.rest(found),
     )
     print("\n" + "\n\n".join(parts) + "\n")
-    print(f"kept as benchmarks/results/{results.write(found).name}")
+    print(f"kept as benchmarks/results/{keep(found).name}")
 
 
 def _guard(servers: Servers, *, is_update: bool) -> int:

@@ -28,14 +28,3 @@ def figure(values: Iterable[float]) -> Figure | None:
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Figure | None:
     """The figure of the ratios turn by turn, so that what slows a whole turn down cancels out."""
     return figure(our / their for our, their in zip(ours, theirs, strict=False) if their)
-
-
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value below which this share of them lies, between neighbours by distance; 0 of nothing."""
-    if not values:
-        return 0.0
-    listed = sorted(values)
-    place = share * (len(listed) - 1)
-    below = int(place)
-    above = min(below + 1, len(listed) - 1)
-    return listed[below] + (listed[above] - listed[below]) * (place - below)

@@ -87,6 +87,14 @@ def _memory(results: Results) -> Figure | None:
     return figure([results.memory.after_mb]) if results.memory else None
 
 
+def _growth(results: Results) -> Figure | None:
+    """Beyond the first tenth, in which caches fill."""
+    if not results.endurance:
+        return None
+    settled = results.endurance[len(results.endurance) // 10]
+    return figure([results.endurance[-1].rss_mb - settled.rss_mb])
+
+
 def _start(results: Results) -> Figure | None:
     return figure(results.starts)
 
@@ -108,5 +116,6 @@ GOALS: tuple[Goal, ...] = (
     Goal("stream: chunks lost or merged, 50 at once", 0, spoilt_chunks("gateway", 50), ""),
     Goal("stream: first chunk later by, 1 at once", 0.3, added_first("gateway"), "ms"),
     Goal("resident memory after load", 70, _memory, "MB"),
+    Goal("its growth over 1,000,000 hits", 1, _growth, "MB"),
     Goal("start to first answer", 0.6, _start, "s"),
 )

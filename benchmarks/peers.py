@@ -103,7 +103,8 @@ class Peers:
         said = self._run("up", name, UPSTREAM_URL=upstream.url)
         found = _URL.search(said.stdout)
         if said.returncode or not found:
-            self._note(f"{name} is not measured: {(said.stderr or said.stdout).strip()[:200]}")
+            print((said.stderr or said.stdout).strip(), file=sys.stderr)
+            self._note(f"{name} is not measured: it did not come up")
             return None
         pid = int((self._home / "run" / f"{name}.pid").read_text().split()[0])
         return found[0], Group(pid)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.load import Loader, check
-from benchmarks.servers import Servers
-from benchmarks.subjects import MODES, Subject
+from benchmarks.servers import Servers, mode_subject
 
 _CONNECTIONS = 32
-_SECONDS = 4
+_SECONDS = 6
 _LAUNCHER = Path(__file__).resolve().parent / "programs/profiled.py"
 
 
@@ -29,21 +28,16 @@ class Line(NamedTuple):
 
 
 def profile(servers: Servers, name: str, top: int) -> str:
-    """A mode's functions with the most time of their own."""
-    mode, upstream = MODES[name], servers.upstream()
+    """A mode's functions with the most time of their own. Ends all servers: the profile is written last."""
     file = servers.folder / f"{name}.profile"
-    server = servers.gateway(
-        upstream,
-        mode.settings,
-        lambda port: [sys.executable, str(_LAUNCHER), str(file), "serve", "--port", str(port)],
-    )
-    subject = Subject(name, mode.title, server.url, server.group, mode.question, mode.source, is_ours=True)
+    launcher = [sys.executable, str(_LAUNCHER), str(file), "serve", "--port"]
+    subject = mode_subject(servers, name, lambda port: [*launcher, str(port)])
     check(subject)
     run = Loader(servers.folder, servers.behind).run(subject, _CONNECTIONS, _SECONDS, turn=0)
-    server.stop()
+    servers.close()
     lines = sorted(_lines(file, run.requests), reverse=True)
     head = (
-        f"{mode.title}: {run.requests} requests, {run.cpu_us:.0f} µs of processor time each under the profiler\n"
+        f"{subject.title}: {run.requests} requests, {run.cpu_us:.0f} µs of processor time each under the profiler\n"
         f"{'own µs':>8}{'total µs':>10}{'calls':>8}  function"
     )
     body = (f"{line.own:8.1f}{line.total:10.1f}{line.calls:8.2f}  {line.name}" for line in lines[:top])

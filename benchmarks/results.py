@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 FOLDER = Path(__file__).resolve().parent / "results"
+UNFIT = ("quick", "partial")  # runs for whoever works on the gateway, too short to be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,14 @@ class Memory:
     after_mb: float
 
 
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """The gateway's resident memory after so many hits."""
+
+    requests: int
+    rss_mb: float
+
+
 @dataclass(slots=True)
 class Results:
     """Everything, turn by turn."""
@@ -72,6 +81,7 @@ class Results:
     loads: list[LoadRun] = field(default_factory=list)
     streams: list[StreamRun] = field(default_factory=list)
     memory: Memory | None = None
+    endurance: list[Endurance] = field(default_factory=list)
     starts: list[float] = field(default_factory=list)  # seconds
     notes: list[str] = field(default_factory=list)
 
@@ -91,17 +101,12 @@ class Results:
         """Subject and number of streams of each row."""
         return iter(dict.fromkeys((run.subject, run.streams) for run in self.streams))
 
-    @property
-    def file(self) -> Path:
-        """Where they are kept."""
-        return FOLDER / f"{self.date[:10]}-{self.name}.json"
-
 
 def write(results: Results) -> Path:
     """Keep the results; returns where."""
-    FOLDER.mkdir(exist_ok=True)
-    results.file.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
-    return results.file
+    path = FOLDER / f"{results.date[:10]}-{results.name}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+    return path
 
 
 def read(path: Path) -> Results:
@@ -110,5 +115,7 @@ def read(path: Path) -> Results:
 
 
 def latest() -> Path | None:
-    """The newest by the date inside: a day has several."""
-    return max(FOLDER.glob("*.json"), key=lambda path: read(path).date, default=None)
+    """The newest that is fit to be shown, by the date inside: a day may have several."""
+    kept = {path: read(path) for path in FOLDER.glob("*.json")}
+    whole = (path for path, found in kept.items() if found.name not in UNFIT)
+    return max(whole, key=lambda path: kept[path].date, default=None)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.processes import BenchError, Group, Server, free_port, start
-from benchmarks.subjects import FLOORS, MODES, Mode, Subject
+from benchmarks.subjects import FLOORS, MODES, Subject
 
 _PROGRAMS = Path(__file__).resolve().parent / "programs"
 _NEEDED = ("nginx", "wrk", "redis-server")
@@ -43,6 +43,11 @@ class Servers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop everything."""
+        self._running.clear()
         self._stack.close()
 
     @property
@@ -127,12 +132,13 @@ def subjects(servers: Servers, wanted: Iterable[str]) -> list[Subject]:
     upstream = servers.upstream()
     names = list(wanted)
     made = [_floor_subject(servers, name, upstream) for name in FLOORS if name in names]
-    return made + [mode_subject(servers, name, MODES[name], upstream) for name in MODES if name in names]
+    return made + [mode_subject(servers, name) for name in MODES if name in names]
 
 
-def mode_subject(servers: Servers, name: str, mode: Mode, upstream: Server) -> Subject:
+def mode_subject(servers: Servers, name: str, command: Command | None = None) -> Subject:
     """A mode's gateway, running, and its question."""
-    server = servers.gateway(upstream, mode.settings)
+    mode = MODES[name]
+    server = servers.gateway(servers.upstream(), mode.settings, command)
     return Subject(name, mode.title, server.url, server.group, mode.question, mode.source, is_ours=True)
 
 

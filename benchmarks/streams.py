@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -40,7 +39,7 @@ class Shape:
     interval_ms: int
 
 
-FULL_SHAPES = (Shape(1, 150, 3, 5), Shape(50, 1, 64, 20), Shape(500, 1, 20, 200))
+FULL_SHAPES = (Shape(1, 150, 3, 5), Shape(50, 1, 64, 20), Shape(500, 1, 16, 200))
 QUICK_SHAPES = (Shape(1, 50, 3, 5), Shape(50, 1, 32, 20))
 
 
@@ -87,7 +86,7 @@ def _ask(streamer: Streamer, shape: Shape) -> dict[str, Any]:
     command = [
         sys.executable,
         str(_CLIENT),
-        str(urlsplit(streamer.url).port),
+        streamer.url,
         streamer.model,
         *map(str, numbers),
     ]

@@ -41,6 +41,12 @@ def rest(results: Results) -> str:
             f"Resident memory, default settings: {memory.idle_mb:.0f} MB idle, {memory.loaded_mb:.0f} MB under "
             f"load, {memory.after_mb:.0f} MB after."
         )
+    if results.endurance:
+        first, last = results.endurance[0], results.endurance[-1]
+        lines.append(
+            f"Over hits in a row: {first.rss_mb:.1f} MB after {first.requests:,}, "
+            f"{last.rss_mb:.1f} MB after {last.requests:,}."
+        )
     if start := figure(results.starts):
         lines.append(
             f"From start to the first answer: {start.middle:.2f} s ({start.low:.2f} - {start.high:.2f})."
@@ -84,6 +90,9 @@ def _stream_row(results: Results, subject: str, streams: int) -> Sequence[str]:
         pairs = zip(runs, direct, strict=False)
         return median(float(getattr(run, field) - getattr(other, field)) for run, other in pairs)
 
+    counts = [str(sum(getattr(run, name) for run in runs)) for name in ("chunks", "merged", "lost", "failed")]
+    if counts[0] == "0":
+        return results.titles[subject], str(streams), "", "", "", "", *counts
     return (
         results.titles[subject],
         str(streams),
@@ -91,7 +100,7 @@ def _stream_row(results: Results, subject: str, streams: int) -> Sequence[str]:
         f"{added('delay_ms'):.2f} ({added('delay_p99_ms'):.2f})",
         f"{median(run.cpu_us for run in runs):.0f}",
         _spread(runs),
-        *(str(sum(getattr(run, name) for run in runs)) for name in ("chunks", "merged", "lost", "failed")),
+        *counts,
     )
 
 

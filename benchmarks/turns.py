@@ -9,13 +9,14 @@ from benchmarks.load import Loader, check
 from benchmarks.machine import Quiet
 from benchmarks.peers import PEERS, Peers
 from benchmarks.processes import free_port, start
-from benchmarks.results import Memory, Results
-from benchmarks.servers import Servers, gateway_command, subjects
+from benchmarks.results import Endurance, Memory, Results
+from benchmarks.servers import Servers, gateway_command, mode_subject, subjects
 from benchmarks.streams import FULL_SHAPES, QUICK_SHAPES, Shape, measure_streams, own_streamers
 from benchmarks.subjects import FLOORS, MODES, Subject
 
-NAMES = (*FLOORS, *MODES, *PEERS, "streams", "start")
+NAMES = (*FLOORS, *MODES, *PEERS, "streams", "start", "endurance")
 _WARM_UP = 1
+_STRETCH = 3
 _REST = 2.0  # seconds from the last request to the last look at memory
 
 
@@ -23,12 +24,12 @@ _REST = 2.0  # seconds from the last request to the last look at memory
 class Plan:
     """How much to measure."""
 
-    turns: int
+    turns: Sequence[Sequence[int]]  # the numbers of connections in each turn
     seconds: int  # of one run of wrk
-    connections: Sequence[int]
     shapes: Sequence[Shape]
     stream_turns: int
     starts: int
+    endurance: int  # hits in a row
     names: Collection[str] = NAMES
 
     def only(self, names: Collection[str] | None) -> "Plan":
@@ -36,8 +37,15 @@ class Plan:
         return self if names is None else replace(self, names=names)
 
 
-FULL = Plan(turns=5, seconds=2, connections=(1, 32, 256), shapes=FULL_SHAPES, stream_turns=3, starts=9)
-QUICK = Plan(turns=2, seconds=1, connections=(32,), shapes=QUICK_SHAPES, stream_turns=1, starts=3)
+FULL = Plan(
+    turns=[(1, 32, 256)] * 3 + [(32,)] * 2,
+    seconds=2,
+    shapes=FULL_SHAPES,
+    stream_turns=3,
+    starts=9,
+    endurance=1_000_000,
+)
+QUICK = Plan(turns=[(32,)] * 2, seconds=1, shapes=QUICK_SHAPES, stream_turns=1, starts=3, endurance=0)
 
 
 def measure(servers: Servers, peers: Peers, plan: Plan, quiet: Quiet, results: Results) -> None:
@@ -50,8 +58,11 @@ def measure(servers: Servers, peers: Peers, plan: Plan, quiet: Quiet, results: R
     measured = subjects(servers, plan.names)
     idle = {subject.name: subject.group.rss_mb() for subject in measured}
     measured += peers.subjects(plan.names, servers.upstream())
-    _load(Loader(servers.folder, servers.behind), measured, plan, quiet, results)
+    loader = Loader(servers.folder, servers.behind)
+    _load(loader, measured, plan, quiet, results)
     _look_at_memory(measured, idle, results)
+    if "endurance" in plan.names and plan.endurance:
+        _endure(loader, mode_subject(servers, "hit"), plan.endurance, results)
     if "streams" in plan.names:
         streamers = own_streamers(servers) + peers.streamers(plan.names, servers.sse_upstream())
         measure_streams(streamers, plan.shapes, plan.stream_turns, quiet, results)
@@ -62,9 +73,9 @@ def _load(loader: Loader, measured: Sequence[Subject], plan: Plan, quiet: Quiet,
     for subject in measured:
         check(subject)
         loader.run(subject, 8, _WARM_UP, turn=-1)
-    for turn in range(plan.turns):
-        for connections in plan.connections:
-            _say(f"turn {turn + 1} of {plan.turns}, {connections} connections")
+    for turn, numbers in enumerate(plan.turns):
+        for connections in numbers:
+            _say(f"turn {turn + 1} of {len(plan.turns)}, {connections} connections")
             for subject in measured:
                 quiet.wait()
                 results.loads.append(loader.run(subject, connections, plan.seconds, turn))
@@ -77,6 +88,17 @@ def _look_at_memory(measured: Sequence[Subject], idle: dict[str, float], results
         time.sleep(_REST)
         loaded = max(run.rss_mb for run in results.loads if run.subject == default.name)
         results.memory = Memory(idle[default.name], loaded, default.group.rss_mb())
+
+
+def _endure(loader: Loader, subject: Subject, requests: int, results: Results) -> None:
+    """Hits in a row, with a look at memory every few seconds."""
+    check(subject)
+    _say(f"{requests:,} hits in a row")
+    done = 0
+    while done < requests:
+        run = loader.run(subject, 32, _STRETCH, turn=-1)
+        done += run.requests
+        results.endurance.append(Endurance(done, run.rss_mb))
 
 
 def _start_seconds(servers: Servers, quiet: Quiet) -> float:

@@ -1,6 +1,6 @@
 """Reads streams of sse_upstream, so many at once, and says how they came: one JSON object.
 
-stream_client.py PORT MODEL STREAMS ROUNDS CHUNKS INTERVAL_MS
+stream_client.py URL MODEL STREAMS ROUNDS CHUNKS INTERVAL_MS
 
 Each stream keeps its connection over all rounds; the first round opens it and is not in the times. Chunks are
 taken from the socket as they come, with nothing between: one read of the socket is one `data_received`.
@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import cast
+from urllib.parse import urlsplit
 
 import uvloop
 
@@ -112,16 +113,17 @@ class Stream(asyncio.Protocol):
         self._indices.update(index for index, _ in stamps)
 
 
-async def read_streams(port: int, model: str, streams: int, rounds: int, shape: tuple[int, int]) -> Seen:
+async def read_streams(url: str, model: str, streams: int, rounds: int, shape: tuple[int, int]) -> Seen:
     """So many at once, so often, after a first round that is not timed."""
     chunks, interval = shape
-    seen, request = Seen(), _request(port, model, chunks, interval)
+    seen, request = Seen(), _request(url, model, chunks, interval)
+    host, port = urlsplit(url).hostname or "", urlsplit(url).port or 80
 
     async def one(number: int) -> None:
         await asyncio.sleep(interval / 1000 * number / streams)  # chunks come spread over the interval
         try:
             loop = asyncio.get_running_loop()
-            _, stream = await loop.create_connection(lambda: Stream(request, chunks, seen), "127.0.0.1", port)
+            _, stream = await loop.create_connection(lambda: Stream(request, chunks, seen), host, port)
             for turn in range(rounds + 1):
                 await stream.read(is_counted=turn > 0)
         except (OSError, ValueError, TimeoutError) as error:
@@ -132,7 +134,7 @@ async def read_streams(port: int, model: str, streams: int, rounds: int, shape: 
     return seen
 
 
-def _request(port: int, model: str, chunks: int, interval: int) -> bytes:
+def _request(url: str, model: str, chunks: int, interval: int) -> bytes:
     prompt = f"{chunks} chunks {interval} ms apart"
     body = json.dumps(
         {
@@ -142,9 +144,10 @@ def _request(port: int, model: str, chunks: int, interval: int) -> bytes:
             "stream": True,
         }
     ).encode()
+    server = urlsplit(url)
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
-        f"authorization: Bearer none\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"POST {server.path}/v1/chat/completions HTTP/1.1\r\nhost: {server.netloc}\r\n"
+        f"content-type: application/json\r\nauthorization: Bearer none\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -158,8 +161,8 @@ def _told(seen: Seen) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    at, named, *numbers = sys.argv[1:]
+    where, named, *numbers = sys.argv[1:]
     how_many, how_often, length, apart = map(int, numbers)
     uvloop.install()
-    found = asyncio.run(read_streams(int(at), named, how_many, how_often, (length, apart)))
+    found = asyncio.run(read_streams(where, named, how_many, how_often, (length, apart)))
     print(json.dumps(_told(found)))

@@ -1,0 +1,30 @@
+import msgspec
+import pytest
+
+from benchmarks.guard import BASELINE, GUARDED, Baseline, Counts, complaints
+
+THEN = {"hit": Counts(1000, 100)}
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (Counts(1000, 100), []),
+        (Counts(500, 50), []),
+        (Counts(1100, 110), []),
+        (Counts(1101, 100), ["hit: 1,101 instructions per request, +10% over the baseline's 1,000"]),
+        (Counts(1000, 150), ["hit: 150 calls per request, +50% over the baseline's 100"]),
+    ],
+)
+def test_more_than_a_tenth_of_growth_is_told(now: Counts, expected: list[str]) -> None:
+    assert expected == complaints({"hit": now}, THEN)
+
+
+def test_a_mode_without_a_baseline_is_not_compared() -> None:
+    assert [] == complaints({"k3": Counts(1, 1)}, THEN)
+
+
+def test_the_kept_baseline_has_every_guarded_mode() -> None:
+    kept = msgspec.json.decode(BASELINE.read_bytes(), type=Baseline)
+    assert kept
+    assert all(set(GUARDED) == set(modes) for modes in kept.values())
