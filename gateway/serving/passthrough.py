@@ -89,7 +89,7 @@ async def _relay(request: web.Request, exchange: Exchange, trace: Trace) -> web.
 
 def _told(failure: UpstreamFailure) -> GatewayError:
     if isinstance(failure, Unreachable):
-        return UpstreamUnreachable(f"no upstream could be reached: {failure}")
+        return UpstreamUnreachable("no upstream could be reached")
     if isinstance(failure, TimedOut):
         return DeadlineExceeded("the upstream did not answer in time")
-    return NoQuorum(f"the upstream's answer broke off: {failure}")
+    return NoQuorum("the upstream's answer broke off")

@@ -1,5 +1,7 @@
 """Answers and errors as HTTP responses."""
 
+import json
+
 import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
@@ -36,7 +38,7 @@ def error_body(error: GatewayError) -> bytes:
     if isinstance(error, UpstreamAnswered) and error.body:
         return error.body
     members = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    return msgspec.json.encode({"error": members})
+    return json.dumps({"error": members}).encode()  # ASCII, whatever of the client's is quoted
 
 
 def error_response(error: GatewayError, request_id: str) -> web.Response:
@@ -51,15 +53,11 @@ def error_response(error: GatewayError, request_id: str) -> web.Response:
 
 
 def error_event(error: GatewayError) -> bytes:
-    """The same inside a stream that has begun: one object, whatever the upstream sent."""
-    body = error_body(error)
+    """The same inside a stream that has begun: one object on one line, whatever the upstream sent."""
     try:
-        parsed = msgspec.json.decode(body)
-        is_error = isinstance(parsed, dict) and "error" in parsed
+        parsed = msgspec.json.decode(error_body(error))
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        is_error = False
-    if is_error:
-        return msgspec.json.encode(parsed)
-    return msgspec.json.encode(
-        {"error": {"message": error.message, "type": error.type, "param": None, "code": error.code}}
-    )
+        parsed = None
+    if not isinstance(parsed, dict) or "error" not in parsed:
+        parsed = {"error": {"message": error.message, "type": error.type, "param": None, "code": error.code}}
+    return msgspec.json.encode(parsed)

@@ -175,9 +175,9 @@ def _failure(lost: NoSamples) -> GatewayError:
 
 
 def _describe(abstention: Abstention) -> str:
-    said = (
-        f"status {abstention.status}"
-        if abstention.status
-        else abstention.detail.decode(errors="replace")[:200]
-    )
-    return f"{abstention.upstream} {abstention.reason}: {said}"
+    """A failure in words for the client; where upstreams are is none of its business."""
+    if abstention.status:
+        return f"{abstention.upstream} answered {abstention.status}"
+    if abstention.reason == "garbage":
+        return f"{abstention.upstream} gave no completion: {abstention.detail.decode(errors='replace')[:200]}"
+    return f"{abstention.upstream} {abstention.reason}"

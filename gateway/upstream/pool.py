@@ -1,11 +1,12 @@
 """The upstreams: which are there, which serve a model, whose turn it is."""
 
 import asyncio
+import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from itertools import count
 
 from gateway.settings.model import Settings, UpstreamSettings
 from gateway.store.protocol import Store
@@ -15,6 +16,7 @@ from gateway.upstream.clients import is_proxied, open_client
 from gateway.upstream.looks import DOWN, Look, fingerprint, look
 from gateway.upstream.slots import Slots
 
+_LOG = logging.getLogger(__name__)
 _LOOK_EVERY = 5.0
 _MODELS = 1000  # names whose fingerprint is kept: models are few, made-up names are not
 
@@ -66,6 +68,7 @@ class Upstream:
         if up != self.is_up:
             self.is_up = up
             self.meter.up(up=up)
+            _LOG.warning("upstream %s at %s is %s", self.name, self.settings.url, "back" if up else "down")
 
     async def look(self) -> None:
         """Look once. What was seen before stays known while the server is away, or lists nothing."""
@@ -84,7 +87,7 @@ class Pool:
         self.upstreams = tuple(upstreams)
         self.first_look = asyncio.Event()  # set once it has ended for all, well or badly
         self._store = store
-        self._turns = count()
+        self._turns: Counter[tuple[str, ...]] = Counter()  # rounds so far by who could answer
         self._fingerprints: dict[str, str] = {}
 
     @property
@@ -107,7 +110,9 @@ class Pool:
         if len(candidates) == 1:
             return candidates
         reachable = [upstream for upstream in candidates if upstream.is_up] or candidates
-        first = next(self._turns) % len(reachable)
+        names = tuple(upstream.name for upstream in reachable)
+        first = self._turns[names] % len(reachable)
+        self._turns[names] += 1
         return [*reachable[first:], *reachable[:first]]
 
     async def fingerprint(self, model: str) -> str | None:

@@ -28,27 +28,31 @@ class Asked:
 class Bounds:
     """How long and how much, for one sample."""
 
-    total: float  # seconds from launch to the last byte
-    patience: float  # seconds in line for a slot
+    total: float  # seconds from the call to the last byte
+    patience: float  # seconds in line for a place
     max_answer: int  # bytes
 
 
 async def take_sample(
     launch: Launch, asked: Asked, turn: Sequence[Upstream], slots: Slots, bounds: Bounds
 ) -> Sample | Abstention:
-    """Sample `launch.index` from the upstream whose turn it is; every failure is an Abstention."""
+    """Sample `launch.index` from the upstream whose turn it is; every failure is an Abstention.
+
+    It stands in line for the upstream first, so that a slow one does not hold places that others could use.
+    """
     upstream = turn[launch.index % len(turn)]
-    if not await slots.take(bounds.patience):
+    began = perf_counter()
+    if not await upstream.slots.take(bounds.patience):
         return _overloaded(launch.index, upstream)
     try:
-        if not await upstream.slots.take(bounds.patience):
+        if not await slots.take(bounds.patience - (perf_counter() - began)):
             return _overloaded(launch.index, upstream)
         try:
             return await _ask(launch, asked, upstream, bounds)
         finally:
-            upstream.slots.give()
+            slots.give()
     finally:
-        slots.give()
+        upstream.slots.give()
 
 
 async def _ask(launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds) -> Sample | Abstention:
@@ -90,7 +94,7 @@ def _outcome(index: int, exchange: Exchange, body: bytes, upstream: Upstream) ->
         return Abstention(
             index, "garbage", detail=f"status {exchange.status}".encode(), upstream=upstream.name
         )
-    kind = field(exchange.headers, "content-type")
+    kind = field(exchange.headers, "content-type").lower()
     try:
         reply = read_sample(body, kind)
     except UnreadableAnswer as error:

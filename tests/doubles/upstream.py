@@ -78,7 +78,7 @@ class Upstream:
             if index in self.gates:
                 await self.gates[index].wait()
             return await self._answer(request, seen, self.answers[index % len(self.answers)], index)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ConnectionError):  # told by the loop, or by a write that failed
             seen.closed.set()
             raise
 
