@@ -338,6 +338,12 @@ UPSTREAMS: list[Json] = [
         {"{{upstream}}": "max by (upstream) (scg_breaker_state)"},
         {0: ("closed", "green"), 1: ("open", "red")},
     ),
+    states(
+        "Redis",
+        "Away: requests go on, and verdicts are pinned in each process's memory only.",
+        {"": "min(scg_cache_up)"},
+        {1: ("answers", "green"), 0: ("away", "red")},
+    ),
     rates_by(
         "upstream, result",
         "Upstream requests by result",

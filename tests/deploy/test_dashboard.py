@@ -51,6 +51,7 @@ GAUGES: dict[str, dict[str, list[str]]] = {
     "scg_upstream_in_flight": UPSTREAM,
     "scg_upstream_queue": UPSTREAM,
     "scg_breaker_state": UPSTREAM,
+    "scg_cache_up": {},
     "scg_in_flight_requests": {},
     "scg_build_info": {"version": ["0.1.0"]},
 }
