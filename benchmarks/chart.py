@@ -6,21 +6,9 @@ from math import ceil, log10
 from statistics import median
 
 from benchmarks.results import Results
+from benchmarks.subjects import MODES, SECTIONS
 
 _AT = 32  # connections
-_SECTIONS = (
-    (
-        "passing a request through",
-        ("pass-through", "nginx", "floor-proxy", "vllm-router", "rolter", "tensorzero", "litellm"),
-    ),
-    (
-        "answering from a cache",
-        ("hit", "redis-hit", "floor-cache", "rolter-cache", "tensorzero-cache", "litellm-cache"),
-    ),
-    ("asking and voting", ("single", "k3", "k3-all", "copies")),
-)
-_OURS = ("pass-through", "hit", "redis-hit", "single", "k3", "k3-all", "copies")
-
 _WIDTH, _LEFT, _RIGHT = 760, 230, 70
 _ROW, _BAR = 22, 14
 _INK, _FAINT, _OUR_COLOUR, _THEIR_COLOUR = "#1f2328", "#d0d7de", "#0969da", "#8c959f"
@@ -30,14 +18,14 @@ Bar = tuple[str, float, bool]  # title, microseconds, whether it is ours
 
 def chart(results: Results) -> str:
     """The chart; empty if nothing of it was measured."""
-    sections = [(title, _bars(results, names)) for title, names in _SECTIONS]
+    sections = [(title, _bars(results, names)) for title, names in SECTIONS.items()]
     return draw([(title, bars) for title, bars in sections if bars])
 
 
 def _bars(results: Results, names: Sequence[str]) -> list[Bar]:
     """The measured ones, the cheapest first."""
     costs = {name: [run.cpu_us for run in results.load_runs(name, _AT)] for name in names}
-    bars = [(results.titles[name], median(cost), name in _OURS) for name, cost in costs.items() if cost]
+    bars = [(results.titles[name], median(cost), name in MODES) for name, cost in costs.items() if cost]
     return sorted(bars, key=lambda bar: bar[1])
 
 

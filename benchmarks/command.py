@@ -33,7 +33,7 @@ examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, print, keep. The exit code: 0 done, 1 the guard failed, 2 something is missing."""
+    """Measure, print, keep. The exit code: 0 done, 1 the guard failed, 2 something is missing, 130 interrupted."""
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = _parser().parse_args(words)
     try:
@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,6 +112,8 @@ def _guard(servers: Servers, *, is_update: bool) -> int:
         return 0
     if not baseline:
         print("guard: no baseline for this version of Python: make bench ARGS=--update-guard takes one")
+    if guard.is_outdated(found, baseline):
+        print("guard: shorter than the baseline: make bench ARGS=--update-guard keeps what was gained")
     grown = guard.complaints(found, baseline)
     for line in grown:
         print(f"guard: {line}", file=sys.stderr)

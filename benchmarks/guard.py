@@ -61,11 +61,14 @@ def complaints(found: Mapping[str, Counts], baseline: Mapping[str, Counts]) -> l
     """A line for each count that has grown too much."""
     return [
         f"{mode}: {now:,.0f} {kind} per request, {now / then - 1:+.0%} over the baseline's {then:,.0f}"
-        for mode, counts in found.items()
-        if mode in baseline
-        for kind, now, then in _pairs(counts, baseline[mode])
+        for mode, kind, now, then in _pairs(found, baseline)
         if now > then * _ALLOWED
     ]
+
+
+def is_outdated(found: Mapping[str, Counts], baseline: Mapping[str, Counts]) -> bool:
+    """Whether a path has become so much shorter that the baseline no longer guards it."""
+    return any(now * _ALLOWED < then for _, _, now, then in _pairs(found, baseline))
 
 
 def read_baseline() -> Mapping[str, Counts]:
@@ -83,9 +86,14 @@ def _read() -> Baseline:
     return msgspec.json.decode(BASELINE.read_bytes(), type=Baseline) if BASELINE.exists() else {}
 
 
-def _pairs(now: Counts, then: Counts) -> Iterator[tuple[str, float, float]]:
-    yield "instructions", now.instructions, then.instructions
-    yield "calls", now.calls, then.calls
+def _pairs(
+    found: Mapping[str, Counts], baseline: Mapping[str, Counts]
+) -> Iterator[tuple[str, str, float, float]]:
+    """Mode and kind of each count that both have, now and then."""
+    for mode in found.keys() & baseline.keys():
+        now, then = found[mode], baseline[mode]
+        yield mode, "instructions", now.instructions, then.instructions
+        yield mode, "calls", now.calls, then.calls
 
 
 def _count(servers: Servers, name: str) -> Counts:

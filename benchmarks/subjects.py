@@ -79,6 +79,19 @@ FLOORS: Mapping[str, tuple[str, Question]] = {
 }
 
 
+# What does the same work stands, and runs, side by side.
+SECTIONS: Mapping[str, tuple[str, ...]] = {
+    "passing a request through": (
+        "upstream", "nginx", "floor-proxy", "pass-through", "vllm-router", "rolter", "tensorzero", "litellm",
+    ),
+    "answering from a cache": (
+        "floor-cache", "hit", "redis-hit", "rolter-cache", "tensorzero-cache", "litellm-cache",
+    ),
+    "asking and voting": ("single", "k3", "k3-all", "copies"),
+    "8,000-token prompts": ("long-hit", "long-single"),
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A running server and the question that it is measured by."""

@@ -4,17 +4,19 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from benchmarks.load import Loader, check
 from benchmarks.machine import Quiet
-from benchmarks.peers import PEERS, Peers
+from benchmarks.peers import Peers
 from benchmarks.processes import free_port, start
 from benchmarks.results import Endurance, Memory, Results
 from benchmarks.servers import Servers, gateway_command, mode_subject, subjects
 from benchmarks.streams import FULL_SHAPES, QUICK_SHAPES, Shape, measure_streams, own_streamers
-from benchmarks.subjects import FLOORS, MODES, Subject
+from benchmarks.subjects import SECTIONS, Subject
 
-NAMES = (*FLOORS, *MODES, *PEERS, "streams", "start", "endurance")
+_ORDER = tuple(chain.from_iterable(SECTIONS.values()))
+NAMES = (*_ORDER, "streams", "start", "endurance")
 _WARM_UP = 1
 _STRETCH = 3
 _REST = 2.0  # seconds from the last request to the last look at memory
@@ -58,6 +60,7 @@ def measure(servers: Servers, peers: Peers, plan: Plan, quiet: Quiet, results: R
     measured = subjects(servers, plan.names)
     idle = {subject.name: subject.group.rss_mb() for subject in measured}
     measured += peers.subjects(plan.names, servers.upstream())
+    measured.sort(key=lambda subject: _ORDER.index(subject.name))
     loader = Loader(servers.folder, servers.behind)
     _load(loader, measured, plan, quiet, results)
     _look_at_memory(measured, idle, results)
@@ -86,7 +89,8 @@ def _look_at_memory(measured: Sequence[Subject], idle: dict[str, float], results
     default = next((subject for subject in measured if subject.name == "hit"), None)
     if default:
         time.sleep(_REST)
-        loaded = max(run.rss_mb for run in results.loads if run.subject == default.name)
+        modes = {subject.name for subject in measured if subject.group == default.group}
+        loaded = max(run.rss_mb for run in results.loads if run.subject in modes)
         results.memory = Memory(idle[default.name], loaded, default.group.rss_mb())
 
 

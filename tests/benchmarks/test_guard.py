@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from benchmarks.guard import BASELINE, GUARDED, Baseline, Counts, complaints
+from benchmarks.guard import BASELINE, GUARDED, Baseline, Counts, complaints, is_outdated
 
 THEN = {"hit": Counts(1000, 100)}
 
@@ -22,6 +22,11 @@ def test_more_than_a_tenth_of_growth_is_told(now: Counts, expected: list[str]) -
 
 def test_a_mode_without_a_baseline_is_not_compared() -> None:
     assert [] == complaints({"k3": Counts(1, 1)}, THEN)
+
+
+@pytest.mark.parametrize(("now", "expected"), [(Counts(950, 95), False), (Counts(800, 100), True)])
+def test_a_baseline_that_a_path_has_left_behind_is_told(now: Counts, expected: bool) -> None:  # noqa: FBT001
+    assert expected is is_outdated({"hit": now}, THEN)
 
 
 def test_the_kept_baseline_has_every_guarded_mode() -> None:
