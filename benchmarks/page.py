@@ -23,7 +23,7 @@ _METHOD = """\
 
 - **One machine, loopback only.** The upstream is nginx with one canned vLLM answer of about 700 bytes, so that
   what is seen is the gateway's own work. wrk loads with one thread; it and the upstream compete with the subject for
-  the same cores.
+  the same cores. What is too slow to end two requests a connection in a run is left out at 256 connections.
 - **In turns.** Every subject runs once, then every subject once more, and so on, so that drift and noise hit all
   alike. Ratios are made within a turn; figures are medians over turns. *spread* is the distance between the
   extreme turns as a share of the median, *others* the share of the machine that went to anything but the subject,
