@@ -5,12 +5,13 @@ random number: a time-out arrives as an Abstention like any other failure, and w
 performs its actions as it likes. So a test can replay any order of arrival.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from gateway.core.ballot import Abstention, Ballot, Sample, Spoiled, cast
 from gateway.core.plan import Plan
 from gateway.core.stopping import Standing
-from gateway.core.vote import Verdict, decide, tally
+from gateway.core.vote import Verdict, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Round:
         self.result: Result | None = None
         self.launched = 0
         self._rule = plan.rule
+        self._votes: Counter[str] = Counter()  # by answer
         self._ballots: list[Ballot] = []
         self._spoiled: list[Spoiled] = []
         self._abstentions: list[Abstention] = []
@@ -71,10 +73,8 @@ class Round:
     @property
     def standing(self) -> Standing:
         """The counts that the stop rule looks at."""
-        counted = tally([ballot.answer for ballot in self._ballots], self.plan.question)
-        return Standing(
-            counted.lead, counted.second, len(self._ballots), len(self._spoiled), self._outstanding
-        )
+        lead, second = (*sorted(self._votes.values(), reverse=True), 0, 0)[:2]
+        return Standing(lead, second, len(self._ballots), len(self._spoiled), self._outstanding)
 
     def start(self) -> list[Action]:
         """The first samples: as many as could decide the round."""
@@ -101,6 +101,7 @@ class Round:
         vote = cast(outcome, self.plan.policy.answer)
         if isinstance(vote, Ballot):
             self._ballots.append(vote)
+            self._votes[vote.answer] += 1
         else:
             self._spoiled.append(vote)
 

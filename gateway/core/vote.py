@@ -89,6 +89,8 @@ def decide(cast: Sequence[Ballot | Spoiled], k: int, quorum: int, question: byte
 
 def _representative(group: Sequence[Ballot | Spoiled], question: bytes) -> Sample:
     """Of the winning answer's samples, the first one with the text that has the most copies."""
+    if len(group) == 1:
+        return group[0].sample
     text = tally([vote.text for vote in group], question).counts[0][0]
     return next(vote.sample for vote in group if vote.text == text)
 

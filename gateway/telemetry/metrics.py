@@ -42,6 +42,8 @@ _COUNTS = (1, 2, 3, 4, 5, 8, 16)
 _CHARACTERS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 _MARGINS = (0.0, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8)
 
+_FATES = ("ballot", "spoiled", "abstained", "cancelled")
+
 Child = TypeVar("Child", Counter, Gauge, Histogram)
 
 
@@ -138,6 +140,9 @@ class Metrics:
                     self._child(self._pairs, model, policy, spread, result)
             for outcome in ("unanimous", "majority", "plurality", "tie", "single", "no_quorum"):
                 self._child(self._rounds, model, policy, outcome)
+            for fate in _FATES:
+                self._child(self._samples, model, policy, fate)
+            self._child(self._saved, model, policy)
 
     def answered(self, labels: tuple[str, str, str, str, int], seconds: float, overhead: float) -> None:
         """Count a request: its endpoint, model, policy, source and status; how long in all, how long our own."""
@@ -170,15 +175,13 @@ class Metrics:
         """Count a round that has ended."""
         by = (record.model, record.policy)
         self._child(self._rounds, *by, record.outcome).inc()
-        fates = {
-            "ballot": record.ballots,
-            "spoiled": record.spoiled,
-            "abstained": record.abstained,
-            "cancelled": record.cancelled,
-        }
-        for fate, number in fates.items():
-            self._child(self._samples, *by, fate).inc(number)
-        self._child(self._saved, *by).inc(record.saved)
+        for fate, number in zip(
+            _FATES, (record.ballots, record.spoiled, record.abstained, record.cancelled), strict=True
+        ):
+            if number:
+                self._child(self._samples, *by, fate).inc(number)
+        if record.saved:
+            self._child(self._saved, *by).inc(record.saved)
         if record.pin != "off":
             self._child(self._pins, record.pin).inc()
         if record.verdict:
