@@ -188,10 +188,19 @@ class Announcements:
 
 @contextmanager
 def _mapped() -> Iterator[None]:
+    """Whatever fails is `Away`; whoever was cancelled is cancelled, also where `wait_for` swallowed it.
+
+    Python 3.11's does so, in redis-py, if what it waits for is done at the same moment.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         yield
     except _FAILURES as error:
         raise Away(f"{type(error).__name__}: {error}") from error
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _connect(settings: CacheSettings) -> Redis:
