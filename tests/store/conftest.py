@@ -1,4 +1,4 @@
-"""Stores as a process has them, on both kinds of loop: the gateway serves on uvloop, its commands on asyncio."""
+"""The loops that tests run on, and lines to Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -10,15 +10,20 @@ from redis.asyncio import Redis
 from tests.doubles.redis_server import RedisServer
 from tests.store.relay import Relay, open_relay
 
+_LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.SelectorEventLoop,
+    "uvloop": uvloop.new_event_loop,
+}
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
+    config: pytest.Config, item: pytest.Function
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests on a real Redis run on both: the loops differ in what they do with connections that break."""
-    asyncio_loop = {"asyncio": asyncio.SelectorEventLoop}
-    on_both = item.get_closest_marker("processes") is not None
-    return {**asyncio_loop, "uvloop": uvloop.new_event_loop} if on_both else asyncio_loop
+    """The gateway serves on uvloop. Modules that break connections run on both: there the loops differ."""
+    if getattr(item.module, "ON_BOTH_LOOPS", False):
+        return _LOOPS
+    return {"uvloop": _LOOPS["uvloop"]}
 
 
 @pytest.fixture

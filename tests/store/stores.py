@@ -1,14 +1,13 @@
 """RedisStores as processes have them: each its own, watched for what it leaves behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.core.pin import Pin
 from gateway.settings.model import CacheSettings
 from gateway.store.protocol import Store
 from gateway.store.redis import RedisStore
@@ -61,8 +60,14 @@ async def body(store: Store, key: str) -> bytes | None:
     return None if found is None else found.pin.body
 
 
-def body_of(pin: Pin | None) -> bytes | None:
-    return None if pin is None else pin.body
+async def bodies(stores: Sequence[RedisStore], key: str = "a") -> list[bytes | None]:
+    """What each of these stores has under a key."""
+    return [await body(store, key) for store in stores]
+
+
+async def has(store: RedisStore, key: str, answer: bytes | None) -> bool:
+    """Whether this is pinned."""
+    return answer == await body(store, key)
 
 
 def at_once(call: Coroutine[Any, Any, T]) -> T:
