@@ -8,8 +8,8 @@ A change and its announcement are one transaction, so that neither is ever witho
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -59,50 +59,42 @@ class Link:
 
     async def fetch(self, key: str) -> Found | None:
         """The pin under this key, if it lives."""
-        with _mapped():
-            async with asyncio.timeout(self._timeout):
-                return await self._fetch(key)
+        async with self._limit():
+            return await self._fetch(key)
 
     async def pin(self, key: str, pin: Pin, ttl: float) -> Found:
         """Pin by SET NX; the pin that holds, whichever process made it."""
         began, stored = monotonic(), encode_pin(pin)
-        with _mapped():
-            async with asyncio.timeout(self._timeout):
-                for _ in range(_TRIES):
-                    if await self._change(
-                        key, lambda to: to.set(self._name(key), stored, nx=True, px=_ms(ttl))
-                    ):
-                        return Found(pin, ttl - (monotonic() - began), "redis")
-                    if found := await self._fetch(key):
-                        return found
-                    await self._remove_unreadable(key)
+        async with self._limit():
+            for _ in range(_TRIES):
+                if await self._change(key, lambda to: to.set(self._name(key), stored, nx=True, px=_ms(ttl))):
+                    return Found(pin, ttl - (monotonic() - began), "redis")
+                if found := await self._fetch(key):
+                    return found
+                await self._remove_unreadable(key)
         raise Away("the pin neither stays nor goes")
 
     async def replace(self, key: str, pin: Pin, ttl: float) -> Found:
         """Pin whatever was there before."""
         began, stored = monotonic(), encode_pin(pin)
-        with _mapped():
-            async with asyncio.timeout(self._timeout):
-                await self._change(key, lambda to: to.set(self._name(key), stored, px=_ms(ttl)))
+        async with self._limit():
+            await self._change(key, lambda to: to.set(self._name(key), stored, px=_ms(ttl)))
         return Found(pin, ttl - (monotonic() - began), "redis")
 
     async def delete(self, key: str) -> bool:
         """Remove a pin; whether there was one."""
-        with _mapped():
-            async with asyncio.timeout(self._timeout):
-                return bool(await self._change(key, lambda to: to.delete(self._name(key))))
+        async with self._limit():
+            return bool(await self._change(key, lambda to: to.delete(self._name(key))))
 
     async def write(self, name: str, text: str) -> None:
         """Keep a text under a name."""
-        with _mapped():
-            async with asyncio.timeout(self._timeout):
-                await self._redis.set(f"{self._prefix}:{name}", text)
+        async with self._limit():
+            await self._redis.set(f"{self._prefix}:{name}", text)
 
     async def read(self, name: str) -> str | None:
         """The text under this name."""
-        with _mapped():
-            async with asyncio.timeout(self._timeout):
-                found = _bytes(await _get(self._redis, f"{self._prefix}:{name}"))
+        async with self._limit():
+            found = _bytes(await _get(self._redis, f"{self._prefix}:{name}"))
         with suppress(UnicodeDecodeError):
             return None if found is None else found.decode()
         return None
@@ -112,21 +104,21 @@ class Link:
         """A subscription that Redis has confirmed: from now on no announcement goes unheard."""
         subscription = self._redis.pubsub()
         try:
-            with _mapped():
-                async with asyncio.timeout(self._timeout):
-                    await subscription.subscribe(self._channel)
-                    answer = await subscription.get_message(timeout=None)
-                if answer is None or answer["type"] != "subscribe":
-                    raise Away("Redis does not confirm the subscription")
-            yield Announcements(subscription, self._timeout, self._me)
+            async with self._limit():
+                await subscription.subscribe(self._channel)
+                answer = await subscription.get_message(timeout=None)
+            if answer is None or answer["type"] != "subscribe":
+                raise Away("Redis does not confirm the subscription")
+            yield Announcements(subscription, self._limit, self._me)
         finally:
             with _mapped():
                 await subscription.aclose()  # type: ignore[no-untyped-call]
 
     async def aclose(self) -> None:
         """Close every connection."""
-        with suppress(Away), _mapped():
-            await self._redis.aclose()
+        with suppress(Away):
+            async with self._limit():
+                await self._redis.aclose()
 
     async def _fetch(self, key: str) -> Found | None:
         began, pipeline = monotonic(), self._redis.pipeline(transaction=False)
@@ -157,6 +149,22 @@ class Link:
                     transaction.delete(name)
                     await transaction.execute()
 
+    @asynccontextmanager
+    async def _limit(self, more: float = 0.0) -> AsyncIterator[None]:
+        """One time-out, or more, for all that is done inside, in two halves.
+
+        A process that was held up, by its own work or by its machine, finds answers waiting beside timers
+        that are due. The second half starts when the first one is over for the process, too.
+        """
+        loop, half = asyncio.get_running_loop(), (self._timeout + more) / 2
+        with _mapped():
+            async with asyncio.timeout(None) as limit:
+                first_half = loop.call_later(half, lambda: limit.reschedule(loop.time() + half))
+                try:
+                    yield
+                finally:
+                    first_half.cancel()
+
     def _name(self, key: str) -> str:
         return f"{self._prefix}:pin:{key}"
 
@@ -164,9 +172,11 @@ class Link:
 class Announcements:
     """A standing subscription."""
 
-    def __init__(self, subscription: PubSub, timeout: float, me: str) -> None:
+    def __init__(
+        self, subscription: PubSub, limit: Callable[..., AbstractAsyncContextManager[None]], me: str
+    ) -> None:
         self._subscription = subscription
-        self._timeout = timeout
+        self._limit = limit
         self._me = me
 
     async def next(self, patience: float) -> str | None:
@@ -174,33 +184,24 @@ class Announcements:
 
         Silence is checked on the subscription's own connection, for another one would prove nothing.
         """
-        with _mapped():
+        async with self._limit(patience):
             message = await self._subscription.get_message(timeout=patience)
-            if message is None:
-                async with asyncio.timeout(self._timeout):
-                    await self._subscription.ping()
-                    message = await self._subscription.get_message(timeout=None)
-            if message is None or message["type"] != "message":
-                return None
-            sender, _, key = message["data"].decode(errors="replace").partition(" ")
-            return None if sender == self._me else key
+        if message is None:
+            async with self._limit():
+                await self._subscription.ping()
+                message = await self._subscription.get_message(timeout=None)
+        if message is None or message["type"] != "message":
+            return None
+        sender, _, key = message["data"].decode(errors="replace").partition(" ")
+        return None if sender == self._me else key
 
 
 @contextmanager
 def _mapped() -> Iterator[None]:
-    """Whatever fails is `Away`; whoever was cancelled is cancelled, also where `wait_for` swallowed it.
-
-    Python 3.11's does so, in redis-py, if what it waits for is done at the same moment.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
     try:
         yield
     except _FAILURES as error:
         raise Away(f"{type(error).__name__}: {error}") from error
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 def _connect(settings: CacheSettings) -> Redis:
@@ -209,8 +210,8 @@ def _connect(settings: CacheSettings) -> Redis:
         protocol=2,  # push messages between replies would keep redis-py from noticing stale ones
         driver_info=None,  # looks its version up on disk for each connection
         max_connections=64,
-        socket_timeout=settings.timeout,
-        socket_connect_timeout=settings.timeout,
+        socket_timeout=None,  # whole calls are timed; and redis-py's time-outs can swallow a cancellation
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         socket_keepalive=True,
     )

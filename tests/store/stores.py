@@ -18,7 +18,7 @@ from tests.store.relay import OWN_TASK
 T = TypeVar("T")
 
 PATIENT = 30.0  # a time-out that no busy machine reaches, where none is meant to
-SHORT = 0.15  # one that is meant to be reached
+SHORT = 0.2  # one that is meant to be reached
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Redis killed, frozen, slow, foreign or closed: no call raises, hangs or gets another one's answer."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -49,6 +50,20 @@ async def test_nobody_waits_for_a_redis_that_is_gone(redis_server: RedisServer, 
         assert not at_once(store.delete("kept"))
         at_once(store.remember("text", "told"))
         assert "told" == at_once(store.recall("text"))
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new connection", "known connection"])
+async def test_a_process_that_was_held_up_does_not_blame_redis(relay: Relay, known: bool) -> None:  # noqa: FBT001
+    """A process that stands still for longer than the time-out takes the answer that came meanwhile."""
+    async with open_store(relay.url, patience=SHORT, memory=0) as store:
+        await store.pin("a", ONE, 60)
+        if not known:
+            await store._link._redis.connection_pool.disconnect(inuse_connections=False)
+        asking = asyncio.create_task(body(store, "a"))
+        await asyncio.sleep(0)
+        time.sleep(2 * SHORT)  # noqa: ASYNC251  the hold-up itself
+        assert b"one" == await asking
+        assert not store.is_degraded
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
