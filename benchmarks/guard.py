@@ -14,8 +14,8 @@ import asyncio
 import http.client
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -29,9 +29,9 @@ from aiohttp import web
 from benchmarks.load import PATH, USUAL
 from benchmarks.servers import Servers
 from benchmarks.subjects import MODES, Question
-from gateway.app import make_app, make_runner
-from gateway.serving.gateway import GATEWAY
+from gateway.app import make_runner, open_gateway
 from gateway.settings.loader import load
+from gateway.settings.model import Settings
 
 BASELINE = Path(__file__).resolve().parent / "guard.json"
 GUARDED = ("hit", "pass-through", "single", "k3")
@@ -151,25 +151,28 @@ class _Counter:
 def _serving(environment: Mapping[str, str]) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
     """A gateway with these variables in a thread of its own: its URL and its loop."""
     loop = uvloop.new_event_loop()
-    app = make_app(load({"port": "0"}, environment, None))
-    runner = make_runner(app)
+    serving = _listening(load({"port": "0"}, environment, None))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield asyncio.run_coroutine_threadsafe(_listen(app, runner), loop).result(30), loop
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(30), loop
     finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
+        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _listen(app: web.Application, runner: web.AppRunner) -> str:
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    await app[GATEWAY].pool.first_look.wait()
-    host, port = runner.addresses[0][:2]
-    return f"http://{host}:{port}"
+@asynccontextmanager
+async def _listening(settings: Settings) -> AsyncIterator[str]:
+    async with open_gateway(settings) as gateway:
+        await gateway.pool.first_look.wait()
+        runner = make_runner(gateway)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+        await runner.cleanup()
 
 
 def _in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def require_admin(request: web.Request) -> None:
+def require_admin(request: web.BaseRequest) -> None:
     """Loopback only: no proxy in between, and no page of another site in the user's browser."""
     if not (_is_loopback(request.remote) and _is_direct(request) and _is_local_origin(request)):
         raise Forbidden(f"{request.path} is for this machine only: call it on 127.0.0.1, not through a proxy")
@@ -24,11 +24,11 @@ def _is_loopback(remote: str | None) -> bool:
         return False
 
 
-def _is_direct(request: web.Request) -> bool:
+def _is_direct(request: web.BaseRequest) -> bool:
     return not any(name in request.headers for name in _FORWARDED) and request.url.host in _LOCAL
 
 
-def _is_local_origin(request: web.Request) -> bool:
+def _is_local_origin(request: web.BaseRequest) -> bool:
     origin = request.headers.get("origin")
     try:
         return origin is None or URL(origin).host in _LOCAL

@@ -7,12 +7,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway.errors import GatewayError
-from gateway.serving.edge import Trace, trace_of
-from gateway.serving.gateway import GATEWAY, Gateway
+from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.passthrough import forward
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, describe_landing, error_event
+from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of
 from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted
 from gateway.store.flights import Flight
@@ -24,23 +24,26 @@ _HOLD_HEAD = 10.0
 _KEEP_ALIVE = 5.0
 
 
-async def chat_completions(request: web.Request) -> web.StreamResponse:
+async def chat_completions(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
     """POST /v1/chat/completions."""
-    return await _complete(request, CHAT)
+    return await _complete(gateway, request, trace, CHAT)
 
 
-async def completions(request: web.Request) -> web.StreamResponse:
+async def completions(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
     """POST /v1/completions."""
-    return await _complete(request, COMPLETIONS)
+    return await _complete(gateway, request, trace, COMPLETIONS)
 
 
-async def _complete(request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
-    gateway, trace = request.app[GATEWAY], trace_of(request)
+async def _complete(
+    gateway: Gateway, request: web.BaseRequest, trace: Trace, endpoint: Endpoint
+) -> web.StreamResponse:
     trace.endpoint = endpoint.label
     wanted = gateway.reader.read(endpoint, await request.read(), request.headers)
     trace.model, trace.policy = wanted.model, "none"
     if isinstance(wanted, Untouched):
-        return await forward(request, wanted.body.forwarded({"consistency"}, {}), wanted.model)
+        return await forward(
+            gateway, request, trace, wanted.body.forwarded({"consistency"}, {}), wanted.model
+        )
     trace.policy = wanted.policy.name
     key = await key_of(gateway, wanted)
     landing = await find_pin(gateway, wanted, key)
@@ -49,7 +52,7 @@ async def _complete(request: web.Request, endpoint: Endpoint) -> web.StreamRespo
     headers = sent_on(request.headers, trace.request_id, streamed=wanted.streamed)
     flight, is_joined = board(gateway, wanted, key, headers)
     if wanted.streamed:
-        return await _hold(request, flight, wanted, is_joined=is_joined)
+        return await _hold(gateway, request, trace, flight, wanted, is_joined=is_joined)
     landing = _seen_by(await flight.landed(), is_joined=is_joined)
     return _whole(landing, wanted, trace, gateway)
 
@@ -74,10 +77,15 @@ def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> 
 
 
 async def _hold(
-    request: web.Request, flight: Flight[Landing], wanted: Wanted, *, is_joined: bool
+    gateway: Gateway,
+    request: web.BaseRequest,
+    trace: Trace,
+    flight: Flight[Landing],
+    wanted: Wanted,
+    *,
+    is_joined: bool,
 ) -> web.StreamResponse:
     """Wait for the verdict with the connection kept alive, then replay the winner."""
-    gateway, trace = request.app[GATEWAY], trace_of(request)
     landed = asyncio.ensure_future(flight.landed())
     try:
         await _first_of(landed, flight.first_sample)

@@ -2,92 +2,58 @@
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
 
 from aiohttp import web
 
-from gateway.errors import (
-    BadRequest,
-    Draining,
-    GatewayError,
-    MethodNotAllowed,
-    NotFound,
-    Overloaded,
-    TooLarge,
-    UpstreamAnswered,
-)
-from gateway.serving.gateway import GATEWAY, Gateway
-from gateway.serving.landing import Landing
+from gateway.errors import BadRequest, Draining, GatewayError, Overloaded, TooLarge, UpstreamAnswered
+from gateway.serving.gateway import Gateway
 from gateway.serving.responses import error_response
+from gateway.serving.routes import find_handler
+from gateway.serving.trace import Trace
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_PROCESS, _NUMBERS = token_hex(10), count()
 _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_PROCESS, _NUMBERS = token_hex(10), count()
 
 
-@dataclass(slots=True)
-class Trace:
-    """What is learnt of one request on its way, for its metrics."""
+class Edge:
+    """Takes every request of a server."""
 
-    request_id: str
-    began: float
-    endpoint: str = ""  # "" is not counted: health checks, metrics
-    model: str = ""
-    policy: str = "none"
-    source: str = "none"
-    status: int = 0
-    upstream_seconds: float = 0.0
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
 
-    def note(self, landing: Landing, source: str | None = None) -> None:
-        """Note where the answer came from."""
-        self.source = source or landing.source
-        self.upstream_seconds = landing.upstream_seconds
-
-
-_TRACE = web.RequestKey("trace", Trace)
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Give the request an id, count it, and turn whatever goes wrong into an error that clients understand."""
+        gateway = self._gateway
+        given = request.headers.get("x-request-id")
+        trace = Trace(given if given and _REQUEST_ID.fullmatch(given) else _new_id(), perf_counter())
+        is_ours = request.path.startswith("/v1/")
+        gateway.in_flight += is_ours
+        try:
+            if is_ours:
+                _admit(gateway)
+            response = await find_handler(request.method, request.path)(gateway, request, trace)
+            trace.status = trace.status or response.status
+        except GatewayError as error:
+            response = _failed(error, trace)
+        except web.HTTPException as error:
+            response = _failed(_translate(error), trace)
+        except Exception:  # noqa: BLE001  the outermost place: a bug must not become a broken connection
+            _LOG.exception("a bug in the gateway, request %s", trace.request_id)
+            response = _failed(GatewayError("internal error; the gateway's log has more"), trace)
+        finally:
+            gateway.in_flight -= is_ours
+            if trace.endpoint:
+                _count(gateway, trace)
+        return response
 
 
 def _new_id() -> str:
     """Unlike any other: random for the process, counted within it."""
     return f"{_PROCESS}{next(_NUMBERS):012x}"
-
-
-def trace_of(request: web.Request) -> Trace:
-    """The trace that `edge` made for this request."""
-    return request[_TRACE]
-
-
-@web.middleware
-async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, count it, and turn whatever goes wrong into an error that clients understand."""
-    gateway = request.app[GATEWAY]
-    given = request.headers.get("x-request-id", "")
-    trace = Trace(given if given and _REQUEST_ID.fullmatch(given) else _new_id(), perf_counter())
-    request[_TRACE] = trace
-    is_ours = request.path.startswith("/v1/")
-    gateway.in_flight += is_ours
-    try:
-        if is_ours:
-            _admit(gateway)
-        response = await handler(request)
-        trace.status = trace.status or response.status
-    except GatewayError as error:
-        response = _failed(error, trace)
-    except web.HTTPException as error:
-        response = _failed(_translate(error, request), trace)
-    except Exception:  # noqa: BLE001  the outermost place: a bug must not become a broken connection
-        _LOG.exception("a bug in the gateway, request %s", trace.request_id)
-        response = _failed(GatewayError("internal error; the gateway's log has more"), trace)
-    finally:
-        gateway.in_flight -= is_ours
-        _count(gateway, trace)
-    return response
 
 
 def _admit(gateway: Gateway) -> None:
@@ -105,21 +71,14 @@ def _failed(error: GatewayError, trace: Trace) -> web.Response:
     return error_response(error, trace.request_id)
 
 
-def _translate(error: web.HTTPException, request: web.Request) -> GatewayError:
+def _translate(error: web.HTTPException) -> GatewayError:
     """The framework's own refusals."""
-    if error.status == 404:
-        return NotFound(f"no route {request.method} {request.path}")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return MethodNotAllowed(f"{request.path} takes {allowed}", headers=(("allow", allowed),))
     if error.status == 413:
         return TooLarge("the body is over limits.max_body", headers=(("connection", "close"),))
     return BadRequest(error.reason)
 
 
 def _count(gateway: Gateway, trace: Trace) -> None:
-    if not trace.endpoint:
-        return
     seconds = perf_counter() - trace.began
     labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
     gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))

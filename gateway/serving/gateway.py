@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from aiohttp import web
-
 from gateway.serving.landing import Landing
 from gateway.serving.reader import Reader
 from gateway.settings.model import Settings
@@ -30,7 +28,7 @@ class Gateway:
 
     def label(self, model: str) -> str:
         """The model as a metric's label: its name if some upstream serves it, else `other`."""
-        return model if any(upstream.serves(model) for upstream in self.pool.upstreams) else "other"
-
-
-GATEWAY: web.AppKey[Gateway] = web.AppKey("gateway", Gateway)
+        for upstream in self.pool.upstreams:
+            if upstream.serves(model):
+                return model
+        return "other"

@@ -10,23 +10,24 @@ from prometheus_client.exposition import choose_encoder
 from gateway import __version__
 from gateway.errors import BadRequest, NotFound
 from gateway.serving.access import require_admin
-from gateway.serving.edge import trace_of
-from gateway.serving.gateway import GATEWAY
+from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import forward
 from gateway.serving.responses import JSON
+from gateway.serving.trace import Trace
 from gateway.upstream.client import UpstreamFailure
 from gateway.upstream.looks import list_models
 from gateway.wire.headers import sent_on
 
+PIN_PATH = "/v1/consistency/cache/"
 
-async def healthz(_request: web.Request) -> web.Response:
+
+async def healthz(_gateway: Gateway, _request: web.BaseRequest, _trace: Trace) -> web.Response:
     """200 while the process lives."""
     return _json({"status": "ok"})
 
 
-async def readyz(request: web.Request) -> web.Response:
+async def readyz(gateway: Gateway, _request: web.BaseRequest, _trace: Trace) -> web.Response:
     """200 once requests make sense, even if degraded: hits are served with everything else down."""
-    gateway = request.app[GATEWAY]
     if gateway.is_draining or not gateway.pool.first_look.is_set():
         return _json({"status": "draining" if gateway.is_draining else "starting", "reasons": []}, status=503)
     reasons = [f"upstream {name} is down" for name in gateway.pool.down]
@@ -35,20 +36,18 @@ async def readyz(request: web.Request) -> web.Response:
     return _json({"status": "degraded" if reasons else "ok", "reasons": reasons})
 
 
-async def metrics(request: web.Request) -> web.Response:
+async def metrics(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
     """The metrics, in the text format that the scraper prefers."""
-    gateway = request.app[GATEWAY]
     gateway.metrics.in_flight.set(gateway.in_flight)
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
     return web.Response(body=encode(gateway.metrics.registry), headers={"content-type": content_type})
 
 
-async def models(request: web.Request) -> web.StreamResponse:
+async def models(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
     """GET /v1/models: the upstream's own answer, or those of all upstreams, each model once."""
-    gateway, trace = request.app[GATEWAY], trace_of(request)
     trace.endpoint, trace.source = "models", "passthrough"
     if len(gateway.pool.upstreams) == 1:
-        return await forward(request, b"", model="")
+        return await forward(gateway, request, trace, b"", model="")
     headers = sent_on(request.headers, trace.request_id, streamed=False)
     found: dict[str, Any] = {}
     for upstream in gateway.pool.upstreams:
@@ -60,11 +59,11 @@ async def models(request: web.Request) -> web.StreamResponse:
     return _json({"object": "list", "data": list(found.values())})
 
 
-async def get_pin(request: web.Request) -> web.Response:
+async def get_pin(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
     """GET /v1/consistency/cache/{key}: what is pinned, and what was said of it."""
     require_admin(request)
     key = _key(request)
-    found = await request.app[GATEWAY].store.get(key)
+    found = await gateway.store.get(key)
     if found is None:
         raise NotFound(f"nothing is pinned under {key}")
     pin = asdict(found.pin)
@@ -72,19 +71,18 @@ async def get_pin(request: web.Request) -> web.Response:
     return _json({"key": key, "ttl": round(found.ttl, 3), "where": found.where, **pin})
 
 
-async def delete_pin(request: web.Request) -> web.Response:
+async def delete_pin(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
     """DELETE /v1/consistency/cache/{key}: the next request votes again."""
     require_admin(request)
     key = _key(request)
-    if not await request.app[GATEWAY].store.delete(key):
+    if not await gateway.store.delete(key):
         raise NotFound(f"nothing is pinned under {key}")
     return _json({"key": key, "deleted": True})
 
 
-async def summary(request: web.Request) -> web.Response:
+async def summary(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
     """GET /v1/consistency/summary: how often results agree, in short."""
     require_admin(request)
-    gateway = request.app[GATEWAY]
     return _json(
         {
             "version": __version__,
@@ -99,8 +97,8 @@ async def summary(request: web.Request) -> web.Response:
     )
 
 
-def _key(request: web.Request) -> str:
-    key = request.match_info["key"]
+def _key(request: web.BaseRequest) -> str:
+    key = request.path.removeprefix(PIN_PATH)
     if len(key) != 64 or not all(digit in "0123456789abcdef" for digit in key):
         raise BadRequest("a key is 64 hex digits, as in x-consistency-key", param="key")
     return key

@@ -7,8 +7,8 @@ from multidict import CIMultiDict
 
 from gateway.errors import BadRequest, DeadlineExceeded, GatewayError, NoQuorum, UpstreamUnreachable
 from gateway.serving.access import require_admin
-from gateway.serving.edge import Trace, trace_of
-from gateway.serving.gateway import GATEWAY
+from gateway.serving.gateway import Gateway
+from gateway.serving.trace import Trace
 from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
 from gateway.wire.headers import passed_through
 
@@ -21,20 +21,20 @@ _MADE_ANEW = frozenset({"content-encoding"})
 _SHORT = 1 << 20
 
 
-async def pass_through(request: web.Request) -> web.StreamResponse:
+async def pass_through(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
     """Any other path under /v1, /tokenize and /detokenize."""
-    trace = trace_of(request)
     trace.endpoint = "other"
     if any(part in {".", ".."} for part in request.path.split("/")):
         raise BadRequest("the path goes up the tree")
     if request.path.rsplit("/", 1)[-1] in _ADMIN:
         require_admin(request)
-    return await forward(request, await request.read(), model="")
+    return await forward(gateway, request, trace, await request.read(), model="")
 
 
-async def forward(request: web.Request, body: bytes, model: str) -> web.StreamResponse:
+async def forward(
+    gateway: Gateway, request: web.BaseRequest, trace: Trace, body: bytes, model: str
+) -> web.StreamResponse:
     """Send the request on, and its answer back as it comes. A dead upstream is skipped, if another is there."""
-    gateway, trace = request.app[GATEWAY], trace_of(request)
     trace.source = "passthrough"
     headers = [pair for pair in passed_through(request.headers.items()) if pair[0] not in _MADE_ANEW]
     headers.append(("x-request-id", trace.request_id))
@@ -63,7 +63,7 @@ async def forward(request: web.Request, body: bytes, model: str) -> web.StreamRe
     raise _told(failure) from failure
 
 
-async def _relay(request: web.Request, exchange: Exchange, trace: Trace) -> web.StreamResponse:
+async def _relay(request: web.BaseRequest, exchange: Exchange, trace: Trace) -> web.StreamResponse:
     """The answer to the client, at once if it is short, else piece by piece."""
     headers = CIMultiDict(passed_through(exchange.headers))
     headers["x-request-id"] = trace.request_id

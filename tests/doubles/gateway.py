@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import ClientResponse, ClientSession, web
+from aiohttp import ClientResponse, ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
-from gateway.app import make_app
-from gateway.serving.gateway import GATEWAY, Gateway
+from gateway import app
+from gateway.serving.gateway import Gateway
 from gateway.settings.model import Settings, UpstreamSettings
-from tests.doubles.upstream import Upstream, open_server
+from tests.doubles.upstream import Upstream, open_site
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
 
@@ -90,7 +90,7 @@ async def open_gateway(*upstreams: Upstream, **settings: Any) -> AsyncIterator[C
 @asynccontextmanager
 async def open_gateway_for(settings: Settings) -> AsyncIterator[Client]:
     """A gateway with these settings, once its first look at the upstreams has ended."""
-    app: web.Application = make_app(settings)
-    async with open_server(app) as url, ClientSession() as session:
-        await app[GATEWAY].pool.first_look.wait()
-        yield Client(url, session, app[GATEWAY])
+    async with app.open_gateway(settings) as inside:
+        await inside.pool.first_look.wait()
+        async with open_site(app.make_runner(inside)) as url, ClientSession() as session:
+            yield Client(url, session, inside)

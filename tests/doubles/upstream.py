@@ -181,10 +181,16 @@ async def open_upstream(*answers: Answer) -> AsyncIterator[Upstream]:
 async def open_server(app: web.Application, **options: Any) -> AsyncIterator[str]:
     """Serve an application on a free port; its URL."""
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1, **options)
+    async with open_site(runner) as url:
+        yield url
+
+
+@asynccontextmanager
+async def open_site(runner: web.BaseRunner) -> AsyncIterator[str]:
+    """Let a runner serve on a free port; its URL."""
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

@@ -1,0 +1,43 @@
+"""Which function answers which path."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from gateway.errors import MethodNotAllowed, NotFound
+from gateway.serving import completions, operations
+from gateway.serving.gateway import Gateway
+from gateway.serving.passthrough import pass_through
+from gateway.serving.trace import Trace
+
+Handler = Callable[[Gateway, web.BaseRequest, Trace], Awaitable[web.StreamResponse]]
+
+_PATHS: Mapping[str, Mapping[str, Handler]] = {
+    "/v1/chat/completions": {"POST": completions.chat_completions},
+    "/v1/completions": {"POST": completions.completions},
+    "/v1/models": {"GET": operations.models},
+    "/v1/consistency/summary": {"GET": operations.summary},
+    "/healthz": {"GET": operations.healthz, "HEAD": operations.healthz},
+    "/readyz": {"GET": operations.readyz, "HEAD": operations.readyz},
+    "/metrics": {"GET": operations.metrics, "HEAD": operations.metrics},
+    "/tokenize": {"POST": pass_through},
+    "/detokenize": {"POST": pass_through},
+}
+_PINS: Mapping[str, Handler] = {"GET": operations.get_pin, "DELETE": operations.delete_pin}
+
+
+def find_handler(method: str, path: str) -> Handler:
+    """The handler of a path; NotFound or MethodNotAllowed if there is none."""
+    methods = _PATHS.get(path)
+    if methods is None:
+        if path.startswith(operations.PIN_PATH):
+            methods = _PINS
+        elif path.startswith("/v1/") and path != "/v1/":
+            return pass_through
+        else:
+            raise NotFound(f"no route {method} {path}")
+    handler = methods.get(method)
+    if handler is None:
+        allowed = ", ".join(sorted(methods))
+        raise MethodNotAllowed(f"{path} takes {allowed}", headers=(("allow", allowed),))
+    return handler

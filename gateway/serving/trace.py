@@ -1,0 +1,24 @@
+"""What is learnt of one request on its way, for its metrics."""
+
+from dataclasses import dataclass
+
+from gateway.serving.landing import Landing
+
+
+@dataclass(slots=True)
+class Trace:
+    """One request. `began` is by perf_counter, in seconds."""
+
+    request_id: str
+    began: float
+    endpoint: str = ""  # "" is not counted: health checks, metrics
+    model: str = ""
+    policy: str = "none"
+    source: str = "none"
+    status: int = 0
+    upstream_seconds: float = 0.0
+
+    def note(self, landing: Landing, source: str | None = None) -> None:
+        """Note where the answer came from."""
+        self.source = source or landing.source
+        self.upstream_seconds = landing.upstream_seconds
