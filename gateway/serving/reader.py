@@ -7,13 +7,15 @@ what a cache is for, is recognised by them: no parsing, no hashing of what was p
 from collections import OrderedDict
 from collections.abc import Mapping
 
+from multidict import istr
+
 from gateway.serving.policies import HEADERS
 from gateway.serving.wanted import Endpoint, Untouched, Wanted, read_request
 from gateway.settings.model import Settings
 from gateway.wire.headers import TENANT
 
 # Everything in a header that `read_request` looks at.
-_FIELDS = (*HEADERS, *TENANT, "cache-control")
+_FIELDS = tuple(istr(name) for name in (*HEADERS, *TENANT, "cache-control"))
 _BOUND = 4 << 20  # bytes of bodies; what was read from them takes some four times that
 _LONGEST = 64 << 10  # a longer body is rarely sent twice, and its parsing is small beside its transport
 

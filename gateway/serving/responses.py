@@ -19,15 +19,14 @@ def describe_landing(
 ) -> CIMultiDict[str]:
     """The header of an answer. `seconds` is how long the request took in all."""
     upstream = min(landing.upstream_seconds, seconds)
-    made = CIMultiDict(describe(landing.pin, landing.source, landing.key))
-    made.update(
-        {
-            "content-type": content_type,
-            "x-request-id": request_id,
-            "cache-status": landing.cache_status,
-            "server-timing": f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}",
-        }
+    fields = describe(landing.pin, landing.source, landing.key)
+    fields["content-type"] = content_type
+    fields["x-request-id"] = request_id
+    fields["cache-status"] = landing.cache_status
+    fields["server-timing"] = (
+        f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}"
     )
+    made = CIMultiDict(fields)
     for name, value in landing.headers:
         made.setdefault(name, value)
     return made
