@@ -102,7 +102,7 @@ async def test_who_stood_in_line_does_not_wait_again(relay: Relay) -> None:
     async with open_store(relay.url, patience=SHORT) as store:
         relay.hold(REPLIES, ANNOUNCEMENTS)
         await asyncio.gather(*(store.get(f"{key}") for key in range(300)))
-        assert store._link.at_once == relay.asked.count(b"PTTL")
+        assert 0 < relay.asked.count(b"PTTL") <= store._link.at_once
 
 
 async def test_many_at_once_are_no_failure(redis_server: RedisServer, raw: Redis) -> None:
