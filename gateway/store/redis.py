@@ -110,8 +110,7 @@ class RedisStore:
 
     async def delete(self, key: str) -> bool:
         """Remove a pin everywhere; whether there was one."""
-        was_here = self.memory.look_up(key) is not None
-        was_there = False
+        was_here, was_there = self.memory.look_up(key) is not None, False
         try:
             async with self._asking():
                 was_there = await self._link.delete(key)
