@@ -14,7 +14,8 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from redis.asyncio import Redis
+from hiredis import ReplyError
+from redis.asyncio import Connection, Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -23,6 +24,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from gateway.core.pin import Pin
 from gateway.settings.model import CacheSettings
 from gateway.store.codec import decode_pin, encode_pin
+from gateway.store.pipe import Lookups
 from gateway.store.protocol import Found
 
 # Beside its own errors redis-py lets through what uvloop raises for a connection that was just reset
@@ -55,6 +57,9 @@ class Link:
         self._channel = f"{settings.prefix}:changed"
         self._me = uuid4().hex
         self._redis = _connect(settings)
+        pool = self._redis.connection_pool
+        # TLS and other transports are redis-py's.
+        self._lookups = Lookups(pool.connection_kwargs) if pool.connection_class is Connection else None
         self.at_once = max(1, self._redis.connection_pool.max_connections - 2)
 
     async def fetch(self, key: str) -> Found | None:
@@ -114,22 +119,39 @@ class Link:
             with _mapped():
                 await subscription.aclose()  # type: ignore[no-untyped-call]
 
+    def hang_up(self) -> None:
+        """Begin look-ups anew on a new connection: this one did not answer in time."""
+        if self._lookups is not None:
+            self._lookups.close()
+
     async def aclose(self) -> None:
         """Close every connection."""
+        self.hang_up()
         with suppress(Away):
             async with self._limit():
                 await self._redis.aclose()
 
     async def _fetch(self, key: str) -> Found | None:
-        began, pipeline = monotonic(), self._redis.pipeline(transaction=False)
-        pipeline.get(self._name(key))
-        pipeline.pttl(self._name(key))
-        stored, left = await pipeline.execute(raise_on_error=False)
+        began = monotonic()
+        stored, left = await self._look_up(self._name(key))
         pin = _decoded(stored)
         if pin is None:
             return None
         milliseconds = _NO_END if left == -1 else max(0, left)
         return Found(pin, milliseconds / 1000 - (monotonic() - began), "redis")
+
+    async def _look_up(self, name: str) -> list[Any]:
+        """A value and its milliseconds to live, or the errors in their places."""
+        if self._lookups is not None:
+            replies = await self._lookups.get(name)
+            return [
+                ResponseError(str(reply)) if isinstance(reply, ReplyError) else reply for reply in replies
+            ]
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.get(name)
+        pipeline.pttl(name)
+        replies = await pipeline.execute(raise_on_error=False)
+        return list(replies)
 
     async def _change(self, key: str, change: Any) -> Any:
         """Change something and announce it; what came of the change."""

@@ -165,6 +165,7 @@ class RedisStore:
             try:
                 yield
             except Away as away:
+                self._link.hang_up()
                 self._note(listening=False, alone=True, why=away)
                 raise
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.doubles.redis_server import free_port
 
@@ -26,6 +27,13 @@ class Running:
     url: str
     process: subprocess.Popen[bytes]
     log: Path
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with at least these labels."""
+        with urllib.request.urlopen(f"{self.url}/metrics") as answer:
+            families = list(text_string_to_metric_families(answer.read().decode()))
+        samples = [sample for family in families for sample in family.samples if sample.name == name]
+        return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -12,7 +12,6 @@ from typing import Any
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.doubles import processes
 from tests.doubles.processes import Running
@@ -25,14 +24,6 @@ SUM: list[Any] = [{"role": "user", "content": "What is 23 + 48 - 17 + 5?"}]
 
 def client_of(running: Running) -> OpenAI:
     return OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0)
-
-
-def metric(running: Running, name: str, **labels: str) -> float:
-    """The sum of a metric's samples with at least these labels."""
-    with urllib.request.urlopen(f"{running.url}/metrics") as answer:
-        families = list(text_string_to_metric_families(answer.read().decode()))
-    samples = [sample for family in families for sample in family.samples if sample.name == name]
-    return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
 
 
 def test_the_sync_client(gateway: Running) -> None:
@@ -105,14 +96,14 @@ def test_64_copies_from_8_threads_are_one_answer(
         first = list(pool.map(ask, [gateway] * 64))
     assert 1 == len({(text, agreement) for text, _, agreement in first})
     assert 1 == Counter(source for _, source, _ in first)["vote"]
-    assert 1 == metric(gateway, "scg_rounds_total")
+    assert 1 == gateway.metric("scg_rounds_total")
 
     with processes.gateway(tmp_path, demo_backend.url, CACHE__URL=redis_server.url) as other:
         with ThreadPoolExecutor(8) as pool:
             second = list(pool.map(ask, [other] * 64))
         assert {(first[0][0], "cache", first[0][2])} == set(second)
-        assert 0 == metric(other, "scg_rounds_total")
-        assert metric(other, "scg_cache_requests_total", result="hit_redis") >= 1
+        assert 0 == other.metric("scg_rounds_total")
+        assert other.metric("scg_cache_requests_total", result="hit_redis") >= 1
 
 
 def test_prometheus_has_the_consistency_rate(gateway: Running, prometheus: Running) -> None:
@@ -122,8 +113,8 @@ def test_prometheus_has_the_consistency_rate(gateway: Running, prometheus: Runni
         client.chat.completions.create(
             model="demo", messages=SUM, temperature=1, seed=seed * 100, max_tokens=200
         )
-    same = metric(gateway, "scg_pairs_total", result="same")
-    assert 8 == metric(gateway, "scg_pairs_total")
+    same = gateway.metric("scg_pairs_total", result="same")
+    assert 8 == gateway.metric("scg_pairs_total")
     query = 'sum(scg_pairs_total{result="same"}) / sum(scg_pairs_total)'
     whole = "sum(scg_pairs_total)"
     deadline = time.monotonic() + 60
@@ -150,7 +141,7 @@ def test_a_stop_finishes_what_is_under_way(gateway: Running) -> None:
             temperature=0,
             max_tokens=200,
         )
-        while not metric(gateway, "scg_upstream_in_flight"):
+        while not gateway.metric("scg_upstream_in_flight"):
             assert not asked.done()
         code = gateway.stop()
         assert ("#### " in (asked.result().choices[0].message.content or ""), 0) == (True, code)

@@ -58,9 +58,7 @@ def test_the_cure(random_backend: Running, tmp_path: Path) -> None:
     with processes.gateway(tmp_path, random_backend.url) as gateway:
         texts = under_load(gateway.url)
         assert [1] * len(PROMPTS) == [len(texts[prompt]) for prompt in PROMPTS]
-        with urllib.request.urlopen(f"{gateway.url}/metrics") as answer:
-            exported = answer.read().decode()
-        assert "scg_pairs_total{" in exported
+        assert len(PROMPTS) == gateway.metric("scg_pairs_total", model="random")
 
 
 def test_the_disagreement_is_published(random_backend: Running, tmp_path: Path) -> None:
@@ -78,10 +76,4 @@ def test_the_disagreement_is_published(random_backend: Running, tmp_path: Path) 
         for start in range(0, 200, 20):
             if set(pool.map(outcome, range(start, start + 20))) != {"unanimous"}:
                 break
-        with urllib.request.urlopen(f"{gateway.url}/metrics") as answer:
-            lines = answer.read().decode().splitlines()
-        different = [
-            line for line in lines if line.startswith("scg_pairs_total") and 'result="different"' in line
-        ]
-        assert different
-        assert float(different[0].rpartition(" ")[2]) >= 1
+        assert gateway.metric("scg_pairs_total", result="different") >= 1
