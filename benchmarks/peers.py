@@ -112,7 +112,7 @@ class Peers:
     def _answers(self, subject: Subject) -> bool:
         try:
             check(subject)
-        except BenchError as error:
+        except (BenchError, OSError) as error:
             self._note(f"{subject.name} is not measured: {error}")
             return False
         return True

@@ -11,10 +11,11 @@ from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.passthrough import forward
 from gateway.serving.render import as_plain, as_stream
-from gateway.serving.responses import EVENT_STREAM, JSON, describe_landing, error_event
+from gateway.serving.responses import EVENT_STREAM, JSON, error_event, landing_response
 from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of
 from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted
+from gateway.serving.whole import WholeResponse
 from gateway.store.flights import Flight
 from gateway.wire.headers import describe, sent_on
 from gateway.wire.sse import encode_comment, encode_event
@@ -63,17 +64,16 @@ def _seen_by(landing: Landing, *, is_joined: bool) -> Landing:
     return Landing(landing.pin, "joined", "scg; fwd=miss; collapsed", landing.key, landing.upstream_seconds)
 
 
-def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> web.Response:
+def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> WholeResponse:
     """The whole answer at once."""
     trace.note(landing)
     gateway.metrics.returned(landing.pin.returned)
-    seconds = perf_counter() - trace.began
     if not wanted.streamed:
-        headers = describe_landing(landing, trace.request_id, JSON, seconds)
-        return web.Response(body=as_plain(landing.pin), headers=headers)
+        seconds = perf_counter() - trace.began
+        return landing_response(landing, trace.request_id, JSON, as_plain(landing.pin), seconds)
+    body, seconds = as_stream(landing.pin, include_usage=wanted.include_usage), perf_counter() - trace.began
     gateway.metrics.first_chunk(landing.source, seconds)
-    body = as_stream(landing.pin, include_usage=wanted.include_usage)
-    return web.Response(body=body, headers=describe_landing(landing, trace.request_id, EVENT_STREAM, seconds))
+    return landing_response(landing, trace.request_id, EVENT_STREAM, body, seconds)
 
 
 async def _hold(

@@ -9,6 +9,7 @@ from gateway.errors import BadRequest, DeadlineExceeded, GatewayError, NoQuorum,
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.trace import Trace
+from gateway.serving.whole import WholeResponse
 from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
 from gateway.wire.headers import passed_through
 
@@ -19,6 +20,8 @@ _ADMIN = ("load_lora_adapter", "unload_lora_adapter")
 _MADE_ANEW = frozenset({"content-encoding"})
 
 _SHORT = 1 << 20
+_BARE = frozenset({204, 304})  # statuses that have no body, whatever their header says
+_OURS = frozenset({"x-request-id", "date"})
 
 
 async def pass_through(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
@@ -65,14 +68,18 @@ async def forward(
 
 async def _relay(request: web.BaseRequest, exchange: Exchange, trace: Trace) -> web.StreamResponse:
     """The answer to the client, at once if it is short, else piece by piece."""
-    headers = CIMultiDict(passed_through(exchange.headers))
-    headers["x-request-id"] = trace.request_id
-    headers["x-consistency-source"] = "passthrough"
+    fields = [pair for pair in passed_through(exchange.headers) if pair[0] not in _OURS]
+    fields += (("x-request-id", trace.request_id), ("x-consistency-source", "passthrough"))
     length = field(exchange.headers, "content-length")
-    if length.isdigit() and int(length) <= _SHORT and request.method != "HEAD":
-        return web.Response(status=exchange.status, headers=headers, body=await read_all(exchange, _SHORT))
+    if (
+        length.isdigit()
+        and int(length) <= _SHORT
+        and request.method != "HEAD"
+        and exchange.status not in _BARE
+    ):
+        return WholeResponse(exchange.status, fields, await read_all(exchange, _SHORT))
     piece = await exchange.piece()
-    response = web.StreamResponse(status=exchange.status, headers=headers)
+    response = web.StreamResponse(status=exchange.status, headers=CIMultiDict(fields))
     await response.prepare(request)
     try:
         while piece:

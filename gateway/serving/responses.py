@@ -8,16 +8,17 @@ from multidict import CIMultiDict
 
 from gateway.errors import GatewayError, UpstreamAnswered
 from gateway.serving.landing import Landing
+from gateway.serving.whole import WholeResponse
 from gateway.wire.headers import describe
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
-def describe_landing(
-    landing: Landing, request_id: str, content_type: str, seconds: float
-) -> CIMultiDict[str]:
-    """The header of an answer. `seconds` is how long the request took in all."""
+def landing_response(
+    landing: Landing, request_id: str, content_type: str, body: bytes, seconds: float
+) -> WholeResponse:
+    """The response of an answer. `seconds` is how long the request took in all."""
     upstream = min(landing.upstream_seconds, seconds)
     fields = describe(landing.pin, landing.source, landing.key)
     fields["content-type"] = content_type
@@ -26,10 +27,9 @@ def describe_landing(
     fields["server-timing"] = (
         f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}"
     )
-    made = CIMultiDict(fields)
     for name, value in landing.headers:
-        made.setdefault(name, value)
-    return made
+        fields.setdefault(name, value)
+    return WholeResponse(200, fields.items(), body)
 
 
 def error_body(error: GatewayError) -> bytes:

@@ -28,10 +28,12 @@ from gateway.upstream.fanout import perform
 from gateway.upstream.sampling import Asked, Bounds, take_sample
 from gateway.wire.headers import Pairs
 
+_ANEW = ("no-store", "no-cache")
+
 
 async def find_pin(gateway: Gateway, wanted: Wanted, key: str) -> Landing | None:
     """The pinned answer, if the request may have it."""
-    if not key or not wanted.policy.cache or wanted.cache_control & {"no-store", "no-cache"}:
+    if not key or not wanted.policy.cache or not wanted.cache_control.isdisjoint(_ANEW):
         gateway.metrics.cache("bypass")
         return None
     found = await gateway.store.get(key)
