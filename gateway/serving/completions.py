@@ -1,6 +1,7 @@
 """The voted endpoints."""
 
 import asyncio
+import logging
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,8 @@ from gateway.serving.whole import WholeResponse
 from gateway.store.flights import Flight
 from gateway.wire.headers import describe, sent_on
 from gateway.wire.sse import encode_comment, encode_event
+
+_LOG = logging.getLogger(__name__)
 
 # A held stream answers 200 when a usable sample is in, or after this long; then says every so often that it lives.
 _HOLD_HEAD = 10.0
@@ -117,10 +120,15 @@ def _ending(landed: asyncio.Future[Landing], wanted: Wanted, trace: Trace, gatew
     """What follows in a stream whose header is out: the answer, or the error as an event."""
     try:
         landing = landed.result()
+        trace.note(landing, source=trace.source)
+        told = describe(landing.pin, trace.source, landing.key)
+        ending = as_stream(landing.pin, include_usage=wanted.include_usage, told=told)
     except GatewayError as error:
         trace.status = error.status
         return encode_event(error_event(error))
-    trace.note(landing, source=trace.source)
+    except Exception:  # noqa: BLE001  a response has begun: whatever goes wrong has to be said inside it
+        _LOG.exception("a bug in the gateway, request %s", trace.request_id)
+        trace.status = 500
+        return encode_event(error_event(GatewayError("internal error; the gateway's log has more")))
     gateway.metrics.returned(landing.pin.returned)
-    told = describe(landing.pin, trace.source, landing.key)
-    return as_stream(landing.pin, include_usage=wanted.include_usage, told=told)
+    return ending

@@ -32,18 +32,18 @@ _ANEW = ("no-store", "no-cache")
 
 
 async def find_pin(gateway: Gateway, wanted: Wanted, key: str) -> Landing | None:
-    """The pinned answer, if the request may have it."""
+    """The pinned answer, if the request may have it; NotCached if it wants nothing else and there is none."""
     if not key or not wanted.policy.cache or not wanted.cache_control.isdisjoint(_ANEW):
         gateway.metrics.cache("bypass")
-        return None
-    found = await gateway.store.get(key)
-    if found is None:
+    else:
+        found = await gateway.store.get(key)
+        if found is not None:
+            gateway.metrics.cache("hit_memory" if found.where == "memory" else "hit_redis")
+            return Landing(found.pin, "cache", f"scg; hit; ttl={int(found.ttl)}", key)
         gateway.metrics.cache("error" if gateway.store.is_degraded else "miss")
-        if "only-if-cached" in wanted.cache_control:
-            raise NotCached("only-if-cached, and nothing is pinned for this request")
-        return None
-    gateway.metrics.cache("hit_memory" if found.where == "memory" else "hit_redis")
-    return Landing(found.pin, "cache", f"scg; hit; ttl={int(found.ttl)}", key)
+    if "only-if-cached" in wanted.cache_control:
+        raise NotCached("only-if-cached, and nothing is pinned for this request")
+    return None
 
 
 async def key_of(gateway: Gateway, wanted: Wanted) -> str:

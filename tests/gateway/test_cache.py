@@ -97,6 +97,7 @@ async def test_only_if_cached_never_asks() -> None:
             got.headers["x-should-retry"],
         )
         assert [] == upstream.seen
+        assert 504 == (await client.chat({"cache-control": "only-if-cached, no-store"})).status
         await client.chat()
         assert ("cache",) == (await client.chat(only)).about("source")
 
