@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import uvloop
@@ -23,6 +23,8 @@ from gateway.upstream.slots import Slots
 
 _LOG = logging.getLogger("gateway")
 _DRAIN = 30.0  # seconds for requests in flight to finish
+_LOOK = 0.02
+_CUT_OFF = 0.5  # seconds, after that, for handlers to notice
 _LINGER = 2.0  # seconds to read on after a refusal, so that the client sees it
 
 
@@ -56,9 +58,9 @@ async def _serve(settings: Settings) -> int:
             await web.TCPSite(runner, settings.host, settings.port).start()
             host, port = runner.addresses[0][:2]
             _LOG.info("listening on http://%s:%s, base URL http://%s:%s/v1", host, port, host, port)
-            await _stop_signal()
-            gateway.is_draining = True  # new requests on open connections get a 503
-            _LOG.info("draining: %s requests in flight", gateway.in_flight)
+            stop, hurry = _signals()
+            await stop.wait()
+            await _drain(gateway, hurry)
         except OSError as error:
             print(f"scg: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
             return 2
@@ -81,11 +83,28 @@ def make_runner(gateway: Gateway) -> web.ServerRunner:
         access_log=None,
         lingering_time=_LINGER,
     )
-    return web.ServerRunner(server, shutdown_timeout=_DRAIN)
+    return web.ServerRunner(server, shutdown_timeout=_CUT_OFF)
 
 
-async def _stop_signal() -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first SIGINT or SIGTERM, and by the second one."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def note() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+        asyncio.get_running_loop().add_signal_handler(number, note)
+    return stop, hurry
+
+
+async def _drain(gateway: Gateway, hurry: asyncio.Event) -> None:
+    """Refuse new requests on open connections, and let those in flight end, unless somebody is in a hurry."""
+    gateway.is_draining = True
+    _LOG.info("draining: %s requests in flight", gateway.in_flight)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN):
+            while gateway.in_flight and not hurry.is_set():  # noqa: ASYNC110  a plain counter, looked at only here
+                await asyncio.sleep(_LOOK)
+    if gateway.in_flight:
+        _LOG.warning("%s requests are cut off", gateway.in_flight)

@@ -112,8 +112,10 @@ async def _hold(
 async def _first_of(landed: asyncio.Future[Landing], first_sample: asyncio.Event) -> None:
     sampled = asyncio.ensure_future(first_sample.wait())
     either: set[asyncio.Future[Any]] = {landed, sampled}
-    await asyncio.wait(either, timeout=_HOLD_HEAD, return_when=asyncio.FIRST_COMPLETED)
-    sampled.cancel()
+    try:
+        await asyncio.wait(either, timeout=_HOLD_HEAD, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        sampled.cancel()
 
 
 def _ending(landed: asyncio.Future[Landing], wanted: Wanted, trace: Trace, gateway: Gateway) -> bytes:

@@ -1,12 +1,13 @@
 """What surrounds every request: its id, its errors in OpenAI's shape, its place in the metrics."""
 
+import asyncio
 import logging
 import re
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from gateway.errors import BadRequest, Draining, GatewayError, Overloaded, TooLarge, UpstreamAnswered
 from gateway.serving.gateway import Gateway
@@ -16,6 +17,7 @@ from gateway.serving.trace import Trace
 
 _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_CLIENT_LEFT = 499  # nginx's word for it; no client ever sees it
 _PROCESS, _NUMBERS = token_hex(10), count()
 
 
@@ -35,12 +37,20 @@ class Edge:
         try:
             if is_ours:
                 _admit(gateway)
+            if "expect" in request.headers:
+                _go_on(request)
             response = await find_handler(request.method, request.path)(gateway, request, trace)
             trace.status = trace.status or response.status
         except GatewayError as error:
             response = _failed(error, trace)
         except web.HTTPException as error:
             response = _failed(_translate(error), trace)
+        except ConnectionError:  # the client left while it was written to
+            trace.status = _CLIENT_LEFT
+            response = web.Response(status=_CLIENT_LEFT)
+        except asyncio.CancelledError:
+            trace.status = _CLIENT_LEFT
+            raise
         except Exception:  # noqa: BLE001  the outermost place: a bug must not become a broken connection
             _LOG.exception("a bug in the gateway, request %s", trace.request_id)
             response = _failed(GatewayError("internal error; the gateway's log has more"), trace)
@@ -54,6 +64,16 @@ class Edge:
 def _new_id() -> str:
     """Unlike any other: random for the process, counted within it."""
     return f"{_PROCESS}{next(_NUMBERS):012x}"
+
+
+def _go_on(request: web.BaseRequest) -> None:
+    """Tell a client that waits for it to send its body (RFC 9110, section 10.1.1)."""
+    if (
+        request.headers["expect"].lower() == "100-continue"
+        and request.version >= HttpVersion11
+        and request.transport
+    ):
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _admit(gateway: Gateway) -> None:

@@ -27,8 +27,8 @@ class Gateway:
     is_draining: bool = False
 
     def label(self, model: str) -> str:
-        """The model as a metric's label: its name if some upstream serves it, else `other`."""
+        """The model as a metric's label: its name if some upstream is known to serve it, else `other`."""
         for upstream in self.pool.upstreams:
-            if upstream.serves(model):
+            if upstream.knows(model):
                 return model
         return "other"

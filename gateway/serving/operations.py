@@ -1,5 +1,6 @@
 """What operators and probes ask: health, readiness, metrics, models, pins."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
 
@@ -8,14 +9,12 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
-from gateway.errors import BadRequest, NotFound
+from gateway.errors import BadRequest, NotFound, UpstreamUnreachable
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import forward
 from gateway.serving.responses import JSON
 from gateway.serving.trace import Trace
-from gateway.upstream.client import UpstreamFailure
-from gateway.upstream.looks import list_models
 from gateway.wire.headers import sent_on
 
 PIN_PATH = "/v1/consistency/cache/"
@@ -31,6 +30,10 @@ async def readyz(gateway: Gateway, _request: web.BaseRequest, _trace: Trace) -> 
     if gateway.is_draining or not gateway.pool.first_look.is_set():
         return _json({"status": "draining" if gateway.is_draining else "starting", "reasons": []}, status=503)
     reasons = [f"upstream {name} is down" for name in gateway.pool.down]
+    reasons += [
+        f"upstream {name} lists no models: nothing that it answers is pinned; set its api_key or revision"
+        for name in gateway.pool.unknown
+    ]
     if gateway.store.is_degraded:
         reasons.append("redis is down: verdicts are pinned in memory only")
     return _json({"status": "degraded" if reasons else "ok", "reasons": reasons})
@@ -49,13 +52,14 @@ async def models(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> we
     if len(gateway.pool.upstreams) == 1:
         return await forward(gateway, request, trace, b"", model="")
     headers = sent_on(request.headers, trace.request_id, streamed=False)
+    asked = [upstream for upstream in gateway.pool.upstreams if upstream.is_up] or gateway.pool.upstreams
+    lists = await asyncio.gather(*(upstream.list_models(headers) for upstream in asked))
+    if all(listed is None for listed in lists):
+        raise UpstreamUnreachable("no upstream could be reached")
     found: dict[str, Any] = {}
-    for upstream in gateway.pool.upstreams:
-        try:
-            for model in await list_models(upstream.client, upstream.settings.url, upstream.dress(headers)):
-                found.setdefault(model["id"], model)
-        except UpstreamFailure:
-            upstream.mark(up=False)
+    for listed in lists:
+        for model in listed or ():
+            found.setdefault(model["id"], model)
     return _json({"object": "list", "data": list(found.values())})
 
 

@@ -5,7 +5,14 @@ from time import perf_counter
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.errors import BadRequest, DeadlineExceeded, GatewayError, NoQuorum, UpstreamUnreachable
+from gateway.errors import (
+    BadRequest,
+    DeadlineExceeded,
+    GatewayError,
+    NoQuorum,
+    Overloaded,
+    UpstreamUnreachable,
+)
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.trace import Trace
@@ -16,8 +23,8 @@ from gateway.wire.headers import passed_through
 # What changes a server rather than asks it something.
 _ADMIN = ("load_lora_adapter", "unload_lora_adapter")
 
-# The body was decoded on its way in.
-_MADE_ANEW = frozenset({"content-encoding"})
+# The body was decoded on its way in; the id is the one that was taken or made.
+_MADE_ANEW = frozenset({"content-encoding", "x-request-id"})
 
 _SHORT = 1 << 20
 _BARE = frozenset({204, 304})  # statuses that have no body, whatever their header says
@@ -44,6 +51,8 @@ async def forward(
     failure: UpstreamFailure = Unreachable("no upstream")
     for upstream in gateway.pool.turn(model):
         url = upstream.settings.url + request.rel_url.raw_path_qs
+        if not await upstream.slots.take(gateway.settings.timeouts.first_byte):
+            raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
         upstream.meter.started()
         began, result = perf_counter(), "cancelled"
         try:
@@ -63,6 +72,7 @@ async def forward(
         finally:
             trace.upstream_seconds += perf_counter() - began
             upstream.meter.ended(result, perf_counter() - began)
+            upstream.slots.give()
     raise _told(failure) from failure
 
 

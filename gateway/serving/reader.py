@@ -5,21 +5,25 @@ what a cache is for, is recognised by them: no parsing, no hashing of what was p
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
 
-from multidict import istr
+from multidict import MultiMapping, istr
 
 from gateway.serving.policies import HEADERS
 from gateway.serving.wanted import Endpoint, Untouched, Wanted, read_request
 from gateway.settings.model import Settings
 from gateway.wire.headers import TENANT
 
-# Everything in a header that `read_request` looks at.
-_FIELDS = tuple(istr(name) for name in (*HEADERS, *TENANT, "cache-control"))
-_BOUND = 4 << 20  # bytes of bodies; what was read from them takes some four times that
-_LONGEST = 64 << 10  # a longer body is rarely sent twice, and its parsing is small beside its transport
+CACHE_CONTROL = istr("cache-control")
 
-_Seen = tuple[Endpoint, bytes, tuple[str | None, ...]]
+# Everything in a header that `read_request` looks at, with what CACHE_CONTROL says on all of its lines.
+_FIELDS = tuple(istr(name) for name in (*HEADERS, *TENANT))
+_BOUND = 4 << 20  # bytes that are remembered, counted as below
+_LONGEST = 64 << 10  # a longer body is rarely sent twice, and its parsing is small beside its transport
+_ENTRY = (
+    2 << 10
+)  # what is read from the shortest request takes this much, and longer ones some four times their size
+
+_Seen = tuple[Endpoint, bytes, tuple[str | None, ...], str]
 
 
 class Reader:
@@ -30,21 +34,30 @@ class Reader:
         self._seen: OrderedDict[_Seen, Wanted | Untouched] = OrderedDict()
         self._size = 0
 
-    def read(self, endpoint: Endpoint, raw: bytes, headers: Mapping[str, str]) -> Wanted | Untouched:
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def read(self, endpoint: Endpoint, raw: bytes, headers: MultiMapping[str]) -> Wanted | Untouched:
         """Read a request; BadRequest names what cannot be taken."""
-        seen = (endpoint, raw, tuple([headers.get(name) for name in _FIELDS]))
+        cache_control = ",".join(headers.getall(CACHE_CONTROL, ()))
+        seen = (endpoint, raw, tuple([headers.get(name) for name in _FIELDS]), cache_control)
         read = self._seen.get(seen)
         if read is not None:
             self._seen.move_to_end(seen)
             return read
-        read = read_request(self._settings, endpoint, raw, headers)
-        if len(raw) <= _LONGEST:
+        read = read_request(self._settings, endpoint, raw, headers, cache_control)
+        if _size(seen) <= _LONGEST:
             self._keep(seen, read)
         return read
 
     def _keep(self, seen: _Seen, read: Wanted | Untouched) -> None:
         self._seen[seen] = read
-        self._size += len(seen[1])
+        self._size += _size(seen)
         while self._size > _BOUND:
             forgotten, _ = self._seen.popitem(last=False)
-            self._size -= len(forgotten[1])
+            self._size -= _size(forgotten)
+
+
+def _size(seen: _Seen) -> int:
+    _, raw, fields, cache_control = seen
+    return _ENTRY + len(raw) + len(cache_control) + sum(len(value) for value in fields if value)

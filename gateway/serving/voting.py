@@ -7,7 +7,7 @@ from gateway.core.ballot import Abstention, Sample
 from gateway.core.gate import refusal_to_pin
 from gateway.core.pin import Pin, make_pin
 from gateway.core.policy import Policy
-from gateway.core.record import record_round
+from gateway.core.record import RoundRecord, record_round
 from gateway.core.round import Launch, NoSamples, Round
 from gateway.core.vote import Verdict
 from gateway.errors import (
@@ -78,22 +78,29 @@ async def _vote(
     began = perf_counter()
     vote = Round(wanted.plan)
     deadline = wanted.policy.deadline or gateway.settings.timeouts.total
+
+    def record(pin: str) -> RoundRecord:
+        model, seconds = gateway.label(wanted.model), perf_counter() - began
+        return record_round(
+            vote, key=key, endpoint=wanted.endpoint.label, model=model, pin=pin, seconds=seconds
+        )
+
     try:
         async with asyncio.timeout(deadline):
             await _perform(gateway, wanted, headers, vote, flight)
     except TimeoutError as error:
+        gateway.metrics.samples(record("off"))
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
+    except asyncio.CancelledError:  # everybody left: no round, but samples that were paid for
+        gateway.metrics.samples(record("off"))
+        raise
     seconds = perf_counter() - began
     verdict = vote.result if isinstance(vote.result, Verdict) else None
     rejected = verdict is not None and _is_rejected(verdict, wanted.policy)
     pinned, fate = None, "off"
     if verdict and not rejected:
         pinned, fate = await _pin(gateway, wanted, key, verdict)
-    model = gateway.label(wanted.model)
-    record = record_round(
-        vote, key=key, endpoint=wanted.endpoint.label, model=model, pin=fate, seconds=seconds
-    )
-    gateway.metrics.round(record)
+    gateway.metrics.round(record(fate))
     if isinstance(vote.result, NoSamples):
         raise _failure(vote.result)
     if verdict is None or pinned is None:

@@ -76,7 +76,7 @@ class Untouched:
 
 
 def read_request(
-    settings: Settings, endpoint: Endpoint, raw: bytes, headers: Mapping[str, str]
+    settings: Settings, endpoint: Endpoint, raw: bytes, headers: Mapping[str, str], cache_control: str
 ) -> Wanted | Untouched:
     """Read a request; BadRequest names the member or header that cannot be taken."""
     body = parse_body(raw)
@@ -101,7 +101,7 @@ def read_request(
         include_usage=bool(options.get("include_usage")),
         max_tokens=_integer(members, "max_completion_tokens") or _integer(members, "max_tokens"),
         tenant=tenant_of(*(headers.get(name, "") for name in TENANT)),
-        cache_control=directives(headers.get("cache-control", "")),
+        cache_control=directives(cache_control),
     )
 
 
@@ -119,7 +119,7 @@ def _reason_to_pass(members: Mapping[str, Any], policy: Policy, *, is_determinis
             return name
     if members.get("use_beam_search"):
         return "use_beam_search"
-    if members.get("audio") or "audio" in (members.get("modalities") or ()):
+    if members.get("audio") or "audio" in (_member(members, "modalities", list, "a list") or ()):
         return "audio"
     prompt = members.get("prompt")
     if isinstance(prompt, list) and not all(isinstance(token, int) for token in prompt):

@@ -171,15 +171,18 @@ class Metrics:
         """Count completion tokens given to a client."""
         self._child(self._tokens, "returned").inc(tokens)
 
+    def samples(self, record: RoundRecord) -> None:
+        """Count the samples of a round, even of one that was given up."""
+        fates = (record.ballots, record.spoiled, record.abstained, record.cancelled)
+        for fate, number in zip(_FATES, fates, strict=True):
+            if number:
+                self._child(self._samples, record.model, record.policy, fate).inc(number)
+
     def round(self, record: RoundRecord) -> None:
         """Count a round that has ended."""
         by = (record.model, record.policy)
         self._child(self._rounds, *by, record.outcome).inc()
-        for fate, number in zip(
-            _FATES, (record.ballots, record.spoiled, record.abstained, record.cancelled), strict=True
-        ):
-            if number:
-                self._child(self._samples, *by, fate).inc(number)
+        self.samples(record)
         if record.saved:
             self._child(self._saved, *by).inc(record.saved)
         if record.pin != "off":

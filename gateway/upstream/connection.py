@@ -131,7 +131,8 @@ class Connection(asyncio.Protocol):
         if self._exchange is not exchange:
             return
         self._exchange = None
-        if exchange.is_whole and self._is_reusable and self.is_open:
+        is_sent = not self._transport.get_write_buffer_size()
+        if exchange.is_whole and self._is_reusable and self.is_open and is_sent:
             self.read_on()
             self._release(self)
         else:

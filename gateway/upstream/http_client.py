@@ -39,14 +39,16 @@ class HttpClient:
         self._tick = min(_SLOWEST_TICK, timeouts.first_byte / 4, timeouts.idle / 4)
 
     async def send(self, call: Call) -> HttpExchange:
-        """Send a call. If its connection dies before a byte of the answer, once more on a new one."""
+        """Send a call. If a connection from the pool dies before a byte of the answer, once more on a new one."""
         origin, host, target = _split(call.url)
         request = _head(call, host, target)
         pooled = self._pooled(origin)
-        try:
-            return await self._send(pooled or await self._connect(origin), call, request)
-        except Closed:
-            return await self._send(await self._connect(origin), call, request)
+        if pooled is not None:
+            try:
+                return await self._send(pooled, call, request)
+            except Closed:  # as one that its server found idle
+                pass
+        return await self._send(await self._connect(origin), call, request)
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from typing import Any
 
 from gateway.settings.model import Settings, UpstreamSettings
 from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
-from gateway.upstream.client import Client, Headers
+from gateway.upstream.client import Client, Headers, UpstreamFailure
 from gateway.upstream.clients import is_proxied, open_client
-from gateway.upstream.looks import DOWN, Look, fingerprint, look
+from gateway.upstream.looks import DOWN, Look, fingerprint, list_models, look
 from gateway.upstream.slots import Slots
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +45,10 @@ class Upstream:
             return any(fnmatchcase(model, pattern) for pattern in self.settings.models)
         return model in self.seen.models
 
+    def knows(self, model: str) -> bool:
+        """Whether this very name was configured or seen; a pattern that it matches is not enough."""
+        return model in self.seen.models or model in self.settings.models
+
     def describes(self, model: str) -> list[str]:
         """What tells this model here from another one under its name; empty while nothing is known."""
         if self.settings.revision:
@@ -62,6 +67,14 @@ class Upstream:
             own.append(("authorization", f"Bearer {settings.api_key}"))
         replaced = {name.lower() for name, _ in own}
         return [*(pair for pair in headers if pair[0].lower() not in replaced), *own]
+
+    async def list_models(self, headers: Headers) -> list[dict[str, Any]] | None:
+        """The models as the server lists them for this client; None if it does not answer in time."""
+        try:
+            async with asyncio.timeout(_LOOK_EVERY):
+                return await list_models(self.client, self.settings.url, self.dress(headers))
+        except (UpstreamFailure, TimeoutError):
+            return None
 
     def mark(self, *, up: bool) -> None:
         """Note whether it can be reached."""
@@ -94,6 +107,15 @@ class Pool:
     def down(self) -> list[str]:
         """Names of the upstreams that cannot be reached."""
         return [upstream.name for upstream in self.upstreams if not upstream.is_up]
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of the upstreams that are there and of which nobody can say what they serve."""
+        return [
+            each.name
+            for each in self.upstreams
+            if each.is_up and not each.seen.models and not each.settings.revision
+        ]
 
     def candidates(self, model: str) -> Sequence[Upstream]:
         """Who may answer for a model: those that serve it, else all (one of them will say that it is unknown)."""

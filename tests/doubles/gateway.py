@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import ClientResponse, ClientSession
+from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
@@ -14,6 +15,8 @@ from gateway import app
 from gateway.serving.gateway import Gateway
 from gateway.settings.model import Settings, UpstreamSettings
 from tests.doubles.upstream import Upstream, open_site
+
+Fields = Mapping[str, str] | CIMultiDict[str]
 
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "temperature": 0}
 
@@ -26,17 +29,17 @@ class Client:
     session: ClientSession
     inside: Gateway
 
-    async def chat(self, headers: Mapping[str, str] | None = None, **members: Any) -> "Got":
+    async def chat(self, headers: Fields | None = None, **members: Any) -> "Got":
         """POST /v1/chat/completions: the usual question, with these members on top."""
         return await self.post("/v1/chat/completions", HELLO | members, headers)
 
-    async def post(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> "Got":
+    async def post(self, path: str, body: Any, headers: Fields | None = None) -> "Got":
         """POST a JSON value, or bytes as they are."""
         sent = {"data": body} if isinstance(body, bytes) else {"json": body}
         async with self.session.post(self.url + path, headers=headers, **sent) as response:
             return await Got.read(response)
 
-    async def get(self, path: str, headers: Mapping[str, str] | None = None) -> "Got":
+    async def get(self, path: str, headers: Fields | None = None) -> "Got":
         async with self.session.get(URL(self.url + path, encoded=True), headers=headers) as response:
             return await Got.read(response)
 
@@ -52,7 +55,7 @@ class Got:
     """A whole response."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
     body: bytes
     response: ClientResponse
 

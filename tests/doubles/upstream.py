@@ -43,6 +43,7 @@ class Seen:
     path: str
     headers: dict[str, str]
     raw: bytes
+    names: list[str] = field(default_factory=list)  # of the header's fields, as often as they came
     closed: asyncio.Event = field(default_factory=asyncio.Event)  # the client left before the answer
 
     @property
@@ -69,7 +70,12 @@ class Upstream:
         return self.seen
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
-        seen = Seen(request.path_qs, {k.lower(): v for k, v in request.headers.items()}, await request.read())
+        seen = Seen(
+            request.path_qs,
+            {k.lower(): v for k, v in request.headers.items()},
+            await request.read(),
+            [name.lower() for name in request.headers],
+        )
         async with self.arrived:
             index = len(self.seen)
             self.seen.append(seen)

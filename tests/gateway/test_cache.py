@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from multidict import CIMultiDict
 
 from gateway.core.policy import PRESETS
 from gateway.settings.model import CacheSettings
@@ -75,6 +76,14 @@ async def test_no_store_shares_nothing() -> None:
         assert ("vote",) == (await client.chat()).about("source")
         assert ("vote",) == (await client.chat({"cache-control": "no-store"})).about("source")
         assert 6 == len(upstream.seen)
+
+
+async def test_every_line_of_cache_control_counts() -> None:
+    """A field that comes on two lines is one list: the second line's `no-store` holds."""
+    async with open_upstream("a") as upstream, open_gateway(upstream) as client:
+        lines = CIMultiDict([("cache-control", "max-age=0"), ("cache-control", "no-store")])
+        await client.chat()
+        assert ("vote",) == (await client.chat(lines)).about("source")
 
 
 async def test_no_cache_votes_again_and_replaces_the_pin() -> None:

@@ -6,8 +6,10 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.doubles.gateway import open_gateway
+from gateway.settings.model import Settings, UpstreamSettings
+from tests.doubles.gateway import open_gateway, open_gateway_for
 from tests.doubles.upstream import Reply, open_upstream
+from tests.doubles.waiting import until
 
 CONTRACT = """
 scg_requests scg_request_seconds scg_overhead_seconds scg_first_chunk_seconds scg_rounds scg_round_agreement
@@ -50,6 +52,25 @@ async def test_unknown_models_share_a_label() -> None:
         )
 
 
+async def test_a_pattern_does_not_make_a_model_known() -> None:
+    """A made-up name that a configured pattern matches is `other` too, and cannot break the metrics."""
+    async with open_upstream("a") as upstream:
+        named = UpstreamSettings(url=upstream.url, models=("m*",))
+        async with open_gateway_for(Settings(upstreams=(named,))) as client:
+            await client.post("/v1/chat/completions", b'{"model":"m\\ud800","messages":[]}')
+            assert 1 == await client.metric(
+                "scg_rounds_total", model="other", policy="majority", outcome="unanimous"
+            )
+
+
+async def test_an_upstream_that_lists_no_models_is_told_of() -> None:
+    """Nothing can be pinned for an upstream whose models nobody may see: readiness says so, and what to do."""
+    async with open_upstream("a") as upstream:
+        upstream.models = Reply(401)
+        async with open_gateway(upstream) as client:
+            assert "set its api_key or revision" in (await client.get("/readyz")).json["reasons"][0]
+
+
 async def test_health_and_readiness() -> None:
     """Both answer 200 once the first look has ended."""
     async with open_upstream() as upstream, open_gateway(upstream) as client:
@@ -87,6 +108,31 @@ async def test_models_of_several_upstreams_are_listed_once() -> None:
         async with open_gateway(one, dead, two) as client:
             got = (await client.get("/v1/models")).json
             assert ("list", ["a", "b", "c"]) == (got["object"], [model["id"] for model in got["data"]])
+
+
+async def test_models_while_everybody_is_down() -> None:
+    """GET /v1/models in front of several upstreams that are all gone: a 502, not an empty list."""
+    async with open_upstream() as one, open_upstream() as two:
+        pass
+    async with open_gateway(one, two) as client:
+        got = await client.get("/v1/models")
+        assert (502, "upstream_unreachable") == (got.status, got.json["error"]["code"])
+
+
+async def test_an_upstream_that_takes_one_at_a_time() -> None:
+    """`max_in_flight: 1` holds for samples and for what passes through alike."""
+    async with open_upstream("a") as upstream:
+        one = UpstreamSettings(url=upstream.url, max_in_flight=1)
+        async with open_gateway_for(Settings(upstreams=(one,))) as client:
+            upstream.gates = {0: asyncio.Event()}
+            first = asyncio.create_task(client.chat(n=2))
+            await upstream.asked(1)
+            second = asyncio.create_task(client.chat(n=2, seed=2))
+            third = asyncio.create_task(client.chat())
+            await until(lambda: client.inside.in_flight == 3)
+            assert 1 == await client.metric("scg_upstream_in_flight", upstream="upstream-1")
+            upstream.gates[0].set()
+            assert [200] * 3 == [each.status for each in await asyncio.gather(first, second, third)]
 
 
 async def test_a_model_goes_to_the_upstream_that_serves_it() -> None:

@@ -1,11 +1,14 @@
 """What goes upstream, and what never gets that far."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from gateway.core.policy import PRESETS
+from gateway.serving.wanted import CHAT as CHAT_ENDPOINT
 from gateway.settings.model import Limits, Settings, UpstreamSettings
 from tests.doubles.gateway import HELLO, open_gateway, open_gateway_for
 from tests.doubles.upstream import open_upstream
@@ -79,6 +82,7 @@ BAD_BODIES: list[tuple[bytes, str | None, str]] = [
     (b'{"temperature":"hot"}', "temperature", "number"),
     (b'{"n":"two"}', "n", "number"),
     (b'{"stream_options":1}', "stream_options", "object"),
+    (b'{"modalities":5}', "modalities", "list"),
     (b'{"consistency":3}', "consistency", "object"),
     (b'{"consistency":{"k":0}}', "consistency.k", "at least 1"),
     (b'{"consistency":{"k":99}}', "consistency.k", "at most 16"),
@@ -199,6 +203,37 @@ async def test_the_request_id_is_taken_and_given_back() -> None:
         assert ("abc-1", "abc-1") == (got.headers["x-request-id"], upstream.seen[0].headers["x-request-id"])
         odd = await client.chat({"x-request-id": "a b"})
         assert "a b" != odd.headers["x-request-id"]
+
+
+async def test_the_request_id_goes_on_once() -> None:
+    """What passes through carries the same one id."""
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        await client.chat({"x-request-id": "abc-1"}, n=2)
+        assert 1 == upstream.seen[0].names.count("x-request-id")
+
+
+async def test_a_client_that_waits_to_be_told_to_go_on() -> None:
+    """`Expect: 100-continue` is answered before the body comes."""
+    async with open_upstream("a") as upstream, open_gateway(upstream) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]))
+        body = json.dumps(HELLO).encode()
+        head = (
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\nconnection: close\r\n"
+        )
+        writer.write(head + b"content-length: %d\r\n\r\n" % len(body))
+        assert b"HTTP/1.1 100 Continue\r\n\r\n" == await reader.readuntil(b"\r\n\r\n")
+        writer.write(body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+
+
+async def test_what_is_remembered_of_requests_is_bounded() -> None:
+    """Short bodies and long credentials count with what they take, not with their few bytes."""
+    async with open_upstream("a") as upstream, open_gateway(upstream) as client:
+        for number in range(3000):
+            raw = b'{"model":"m","messages":[],"seed":%d}' % number
+            client.inside.reader.read(CHAT_ENDPOINT, raw, CIMultiDict(authorization="k" * 1000))
+        assert len(client.inside.reader) < 1500
 
 
 async def test_completions_are_voted_on_too() -> None:

@@ -9,6 +9,7 @@ from gateway.core.policy import PRESETS
 from gateway.settings.model import Limits
 from tests.doubles.gateway import open_gateway
 from tests.doubles.upstream import ENDLESS, HALF, HANG, HTML, RESET, Answer, Reply, open_upstream, plain
+from tests.doubles.waiting import until
 
 
 async def test_the_mode_is_returned_byte_for_byte() -> None:
@@ -85,6 +86,19 @@ async def test_a_final_refusal_ends_the_round_at_once() -> None:
         async with asyncio.timeout(10):
             await upstream.seen[0].closed.wait()
         assert 0 == await client.metric("scg_samples_saved_total", model="m", policy="majority")
+
+
+async def test_samples_of_a_vote_that_everybody_left_are_counted() -> None:
+    """A client that leaves makes a 499 and two cancelled samples, and no round."""
+    async with open_upstream(HANG) as upstream, open_gateway(upstream) as client:
+        leaving = asyncio.create_task(client.chat())
+        await upstream.asked(2)
+        leaving.cancel()
+        await until(lambda: client.inside.in_flight == 0 and not len(client.inside.flights))
+        by = {"model": "m", "policy": "majority"}
+        assert 2 == await client.metric("scg_samples_total", **by, fate="cancelled")
+        left = {"endpoint": "chat_completions", **by, "source": "none", "status": "499"}
+        assert 1 == await client.metric("scg_requests_total", **left)
 
 
 async def test_a_429_is_passed_on_with_its_retry_after() -> None:
