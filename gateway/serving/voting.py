@@ -105,14 +105,9 @@ async def _vote(
         raise _failure(vote.result)
     if verdict is None or pinned is None:
         raise _no_agreement(verdict, wanted.policy)
-    return Landing(
-        pin=pinned,
-        source="single" if wanted.policy.k == 1 else "vote",
-        cache_status="scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss",
-        key=key,
-        upstream_seconds=seconds,
-        headers=verdict.winner.headers,
-    )
+    source = "single" if wanted.policy.k == 1 else "vote"
+    status = "scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss"
+    return Landing(pinned, source, status, key, seconds, verdict.winner.headers)
 
 
 async def _perform(
