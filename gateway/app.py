@@ -55,17 +55,23 @@ async def _serve(settings: Settings) -> int:
         runner = make_runner(gateway)
         await runner.setup()
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-            host, port = runner.addresses[0][:2]
-            _LOG.info("listening on http://%s:%s, base URL http://%s:%s/v1", host, port, host, port)
-            stop, hurry = _signals()
-            await stop.wait()
-            await _drain(gateway, hurry)
-        except OSError as error:
-            print(f"scg: cannot listen on {settings.host}:{settings.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
-            return 2
+            return await _listen(runner, gateway)
         finally:
             await runner.cleanup()
+
+
+async def _listen(runner: web.ServerRunner, gateway: Gateway) -> int:
+    wanted = gateway.settings
+    try:
+        await web.TCPSite(runner, wanted.host, wanted.port).start()
+    except OSError as error:
+        print(f"scg: cannot listen on {wanted.host}:{wanted.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 2
+    host, port = runner.addresses[0][:2]
+    _LOG.info("listening on http://%s:%s, base URL http://%s:%s/v1", host, port, host, port)
+    stop, hurry = _signals()
+    await stop.wait()
+    await _drain(gateway, hurry)
     return 0
 
 

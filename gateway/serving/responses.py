@@ -36,8 +36,7 @@ def error_body(error: GatewayError) -> bytes:
     """OpenAI's error object, or the upstream's own bytes."""
     if isinstance(error, UpstreamAnswered) and error.body:
         return error.body
-    members = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    return json.dumps({"error": members}).encode()  # ASCII, whatever of the client's is quoted
+    return json.dumps(_own_words(error)).encode()  # ASCII, whatever of the client's is quoted
 
 
 def error_response(error: GatewayError, request_id: str) -> web.Response:
@@ -58,5 +57,9 @@ def error_event(error: GatewayError) -> bytes:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         parsed = None
     if not isinstance(parsed, dict) or "error" not in parsed:
-        parsed = {"error": {"message": error.message, "type": error.type, "param": None, "code": error.code}}
-    return msgspec.json.encode(parsed)
+        parsed = _own_words(error)
+    return json.dumps(parsed).encode()
+
+
+def _own_words(error: GatewayError) -> dict[str, dict[str, str | None]]:
+    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}

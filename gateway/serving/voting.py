@@ -28,12 +28,10 @@ from gateway.upstream.fanout import perform
 from gateway.upstream.sampling import Asked, Bounds, take_sample
 from gateway.wire.headers import Pairs
 
-_ANEW = ("no-store", "no-cache")
-
 
 async def find_pin(gateway: Gateway, wanted: Wanted, key: str) -> Landing | None:
     """The pinned answer, if the request may have it; NotCached if it wants nothing else and there is none."""
-    if not key or not wanted.policy.cache or not wanted.cache_control.isdisjoint(_ANEW):
+    if not _is_shared(wanted, key) or "no-cache" in wanted.cache_control:
         gateway.metrics.cache("bypass")
     else:
         found = await gateway.store.get(key)
@@ -44,6 +42,11 @@ async def find_pin(gateway: Gateway, wanted: Wanted, key: str) -> Landing | None
     if "only-if-cached" in wanted.cache_control:
         raise NotCached("only-if-cached, and nothing is pinned for this request")
     return None
+
+
+def _is_shared(wanted: Wanted, key: str) -> bool:
+    """Whether this request takes part in the cache and in flights at all."""
+    return bool(key) and wanted.policy.cache and "no-store" not in wanted.cache_control
 
 
 async def key_of(gateway: Gateway, wanted: Wanted) -> str:
@@ -61,7 +64,7 @@ def board(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs) -> tuple[F
     async def run(flight: Flight[Landing]) -> Landing:
         return await _vote(gateway, wanted, key, headers, flight)
 
-    if not key or not wanted.policy.cache or "no-store" in wanted.cache_control:
+    if not _is_shared(wanted, key):
         return Flight(run), False
     name = f"{key} no-cache" if "no-cache" in wanted.cache_control else key
     flight = gateway.flights.find(name)
@@ -134,7 +137,7 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
     """The pin that holds, and what became of ours: won, lost, refused or off."""
     policy = wanted.policy
     pin = make_pin(verdict, policy.name)
-    if not key or not policy.cache or "no-store" in wanted.cache_control:
+    if not _is_shared(wanted, key):
         return pin, "off"
     if refusal_to_pin(verdict, policy, wanted.max_tokens):
         return pin, "refused"

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.upstream.client import Call, Client, Headers, UpstreamFailure, read_all
 
-_PATIENCE = 5.0
+PATIENCE = 5.0
 _BOUND = 8 << 20
 _NOT_WHAT_WAS_ASKED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -53,7 +53,7 @@ async def look(client: Client, url: str, headers: Headers) -> Look:
     no models. `created` and `permission` are left out: vLLM makes them anew for each answer.
     """
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             status, body = await _get(client, url + "/v1/models", headers)
             if status != 200:
                 return Look(reachable=status < 500, models={})

@@ -14,7 +14,7 @@ from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.client import Client, Headers, UpstreamFailure
 from gateway.upstream.clients import is_proxied, open_client
-from gateway.upstream.looks import DOWN, Look, fingerprint, list_models, look
+from gateway.upstream.looks import DOWN, PATIENCE, Look, fingerprint, list_models, look
 from gateway.upstream.slots import Slots
 
 _LOG = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Upstream:
     async def list_models(self, headers: Headers) -> list[dict[str, Any]] | None:
         """The models as the server lists them for this client; None if it does not answer in time."""
         try:
-            async with asyncio.timeout(_LOOK_EVERY):
+            async with asyncio.timeout(PATIENCE):
                 return await list_models(self.client, self.settings.url, self.dress(headers))
         except (UpstreamFailure, TimeoutError):
             return None
@@ -87,10 +87,10 @@ class Upstream:
         """Look once. What was seen before stays known while the server is away, or lists nothing."""
         found = await look(self.client, self.settings.url, self.dress([("accept", "application/json")]))
         self.mark(up=found.reachable)
+        for model in found.models.keys() - self.seen.models.keys():
+            self._metrics.expect(model)
         if found.models or not self.seen.models:
             self.seen = found
-        for model in found.models:
-            self._metrics.expect(model)
 
 
 class Pool:
