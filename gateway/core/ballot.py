@@ -16,6 +16,7 @@ class Reply:
     calls: tuple[tuple[str, str], ...] = ()  # (function name, arguments as given); ids are the engine's
     finish: str = "stop"
     tokens: int = 0  # completion tokens, 0 where the upstream gave no usage
+    margin: float | None = None  # smallest gap between the best two tokens in logprob, where it was asked for
 
     @property
     def shown(self) -> str:
