@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.core.round import NoSamples, Round
+from gateway.core.round import Round
 from gateway.core.vote import Verdict
 
 
@@ -43,12 +43,12 @@ def record_round(
         model=model,
         policy=policy.name,
         spread=policy.spread.partition(":")[0],
-        verdict=None if isinstance(ended.result, NoSamples) else ended.result,
+        verdict=ended.result if isinstance(ended.result, Verdict) else None,
         ballots=standing.ballots,
         spoiled=standing.spoiled,
         abstained=ended.abstained,
         cancelled=ended.launched - cast - ended.abstained,
-        saved=0 if isinstance(ended.result, NoSamples) else max(policy.k - ended.launched, 0),
+        saved=max(policy.k - ended.launched, 0) if isinstance(ended.result, Verdict) else 0,
         pin=pin,
         seconds=seconds,
     )

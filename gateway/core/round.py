@@ -6,12 +6,13 @@ performs its actions as it likes. So a test can replay any order of arrival.
 """
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from gateway.core.ballot import Abstention, Ballot, Sample, Spoiled, cast
 from gateway.core.plan import Plan
 from gateway.core.stopping import Standing
-from gateway.core.vote import Verdict, decide
+from gateway.core.vote import Agrees, Verdict, Vote, decide, eligible
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Launch:
 
     index: int
     seed: int
+    lane: str = "fast"  # of the upstreams that may be asked: fast | reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +49,29 @@ class NoSamples:
         return self.abstentions[-1] if len(alike) == 1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class NoneAgrees:
+    """A round whose live stream has no end: no sample that came agrees with what was shown."""
+
+    abstentions: tuple[Abstention, ...]  # in sample order; who could have agreed is among them
+    samples: int
+
+
 Action = Launch | Cancel
-Result = Verdict | NoSamples
+Result = Verdict | NoSamples | NoneAgrees
 
 
 class Round:
-    """The vote on one request. `start` once, then `receive` each outcome until there is a `result`."""
+    """The vote on one request. `start` once, then `receive` each outcome until there is a `result`.
 
-    def __init__(self, plan: Plan) -> None:
+    A live stream gives `agrees`: whether a reply agrees with all that was shown so far. It is asked anew at each
+    outcome, for more may have been shown. Only samples that agree can win, so the lead that ends a round early is
+    one among them, and while none has come no round ends that one in flight could still save.
+    """
+
+    def __init__(self, plan: Plan, agrees: Agrees | None = None) -> None:
         self.plan = plan
+        self._agrees = agrees
         self.result: Result | None = None
         self.launched = 0
         self._rule = plan.rule
@@ -73,7 +89,7 @@ class Round:
     @property
     def standing(self) -> Standing:
         """The counts that the stop rule looks at."""
-        lead, second = (*sorted(self._votes.values(), reverse=True), 0, 0)[:2]
+        lead, second = (*sorted(self._leads(), reverse=True), 0, 0)[:2]
         return Standing(lead, second, len(self._ballots), len(self._spoiled), self._outstanding)
 
     def start(self) -> list[Action]:
@@ -105,6 +121,13 @@ class Round:
         else:
             self._spoiled.append(vote)
 
+    def _leads(self) -> Collection[int]:
+        """Votes of each answer that may win."""
+        if self._agrees is None:
+            return self._votes.values()
+        may_win = {vote.answer for vote in self._ballots if self._agrees(vote.sample.reply)}
+        return [self._votes[answer] for answer in may_win]
+
     @property
     def _budget(self) -> int:
         """Samples that may be launched: k, and one in the place of the first that never came."""
@@ -132,10 +155,16 @@ class Round:
         self._in_flight.clear()
         return [Cancel(index) for index in cancelled]
 
-    def _verdict(self) -> Verdict:
+    def _verdict(self) -> Verdict | NoneAgrees:
         policy = self.plan.policy
-        return decide([*self._ballots, *self._spoiled], policy.k, policy.quorum, self.plan.question)
+        cast: list[Vote] = [*self._ballots, *self._spoiled]
+        if not eligible(self._ballots or self._spoiled, self._agrees):
+            return NoneAgrees(self._failures, len(cast))
+        return decide(cast, policy.k, policy.quorum, self.plan.question, self._agrees)
 
     def _without_quorum(self) -> NoSamples:
-        in_order = tuple(sorted(self._abstentions, key=lambda abstention: abstention.index))
-        return NoSamples(in_order, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)
+        return NoSamples(self._failures, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)
+
+    @property
+    def _failures(self) -> tuple[Abstention, ...]:
+        return tuple(sorted(self._abstentions, key=lambda abstention: abstention.index))

@@ -5,12 +5,15 @@ candidates give the same verdict in every round.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from gateway.core.ballot import Ballot, Sample, Spoiled
+from gateway.core.ballot import Ballot, Reply, Sample, Spoiled
 from gateway.core.divergence import divergence
+
+Vote = Ballot | Spoiled
+Agrees = Callable[[Reply], bool]  # whether a reply agrees with all that a live stream has shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,9 @@ class Verdict:
     """The result of a round: the winning sample and how sure one may be of it."""
 
     winner: Sample
-    outcome: str  # unanimous | majority | plurality | tie | single | no_quorum
+    outcome: (
+        str  # unanimous | majority | plurality | tie (no strict lead for the winner) | single | no_quorum
+    )
     agreement: float  # winner's votes / (ballots + spoiled)
     k: int
     samples: int  # ballots + spoiled
@@ -59,21 +64,27 @@ def tally(answers: Sequence[str], question: bytes) -> Tally:
     return Tally(tuple(counts.items()))
 
 
-def decide(cast: Sequence[Ballot | Spoiled], k: int, quorum: int, question: bytes) -> Verdict:
+def decide(
+    cast: Sequence[Vote], k: int, quorum: int, question: bytes, agrees: Agrees | None = None
+) -> Verdict:
     """The verdict on at least one sample cast.
 
     If every sample is spoiled the exact texts are counted instead: somebody still gets an answer, labelled
     `no_quorum` with an agreement of 0.
+
+    What a live stream has shown is not taken back: with `agrees` the winner is the best of those samples that
+    agree, of which there must be one, and the figures are that sample's, over all that were cast.
     """
     in_order = sorted(cast, key=lambda vote: vote.sample.index)
     ballots = [vote for vote in in_order if isinstance(vote, Ballot)]
     counted = tally([ballot.answer for ballot in ballots], question)
-    group = [ballot for ballot in ballots if ballot.answer == counted.counts[0][0]] if ballots else in_order
+    group = _winning(counted, eligible(ballots or in_order, agrees))
+    votes = _votes(counted, group[0])
     texts = [vote.text for vote in in_order]
     return Verdict(
         winner=_representative(group, question),
-        outcome=_outcome(counted, len(ballots), len(in_order), k, quorum),
-        agreement=counted.lead / len(in_order),
+        outcome=_outcome(counted, votes, len(ballots), len(in_order), k, quorum),
+        agreement=votes / len(in_order),
         k=k,
         samples=len(in_order),
         distinct_answers=len(counted.counts),
@@ -87,7 +98,21 @@ def decide(cast: Sequence[Ballot | Spoiled], k: int, quorum: int, question: byte
     )
 
 
-def _representative(group: Sequence[Ballot | Spoiled], question: bytes) -> Sample:
+def eligible(votes: Sequence[Vote], agrees: Agrees | None) -> Sequence[Vote]:
+    """Those of these votes that may win."""
+    return votes if agrees is None else [vote for vote in votes if agrees(vote.sample.reply)]
+
+
+def _winning(counted: Tally, may_win: Sequence[Vote]) -> Sequence[Vote]:
+    """The votes for the best answer among these; all of them where no vote has an answer."""
+    by_answer: dict[str, list[Vote]] = {}
+    for vote in may_win:
+        if isinstance(vote, Ballot):
+            by_answer.setdefault(vote.answer, []).append(vote)
+    return next((by_answer[answer] for answer, _ in counted.counts if answer in by_answer), may_win)
+
+
+def _representative(group: Sequence[Vote], question: bytes) -> Sample:
     """Of the winning answer's samples, the first one with the text that has the most copies."""
     if len(group) == 1:
         return group[0].sample
@@ -95,16 +120,20 @@ def _representative(group: Sequence[Ballot | Spoiled], question: bytes) -> Sampl
     return next(vote.sample for vote in group if vote.text == text)
 
 
-def _outcome(counted: Tally, ballots: int, total: int, k: int, quorum: int) -> str:
+def _votes(counted: Tally, winner: Vote) -> int:
+    return dict(counted.counts)[winner.answer] if isinstance(winner, Ballot) else 0
+
+
+def _outcome(counted: Tally, votes: int, ballots: int, total: int, k: int, quorum: int) -> str:
     if ballots < quorum:
         return "no_quorum"
     if k == 1:
         return "single"
-    if counted.lead == counted.second:
+    if votes == counted.second or votes < counted.lead:
         return "tie"
-    if counted.lead == total and total > 1:
+    if votes == total and total > 1:
         return "unanimous"
-    return "majority" if counted.lead * 2 > total else "plurality"
+    return "majority" if votes * 2 > total else "plurality"
 
 
 def _digest(question: bytes, candidate: str) -> bytes:

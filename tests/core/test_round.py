@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gateway.core.ballot import Abstention, Reply, Sample
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
-from gateway.core.round import Cancel, Launch, NoSamples, Round
-from gateway.core.vote import Verdict
+from gateway.core.round import Cancel, Launch, NoneAgrees, NoSamples, Round
+from gateway.core.vote import Agrees, Verdict
 
 quickly = settings(max_examples=100, deadline=None)
 MAJORITY = Policy()
@@ -56,12 +56,14 @@ class Play:
         return " ".join(self.verdict.winner.reply.content.split())
 
 
-def play(policy: Policy, script: Script, order: Sequence[int] | None = None) -> Play:
+def play(
+    policy: Policy, script: Script, order: Sequence[int] | None = None, agrees: Agrees | None = None
+) -> Play:
     """Play a round. Of the samples in flight, the one that comes first in `order` arrives next.
 
     Every order in which samples can arrive is the play of some `order`: that very one.
     """
-    game = Play(Round(Plan(policy, 100, greedy=False, question=b"question")), [], [], [])
+    game = Play(Round(Plan(policy, 100, greedy=False, question=b"question"), agrees), [], [], [])
     order = range(len(script)) if order is None else order
     in_flight: set[int] = set()
     actions = game.round.start()
@@ -263,6 +265,71 @@ def test_a_lost_round_ends_early() -> None:
     game = play(Policy(k=5, stop="all"), [503, 503, 503, 503, "42", "42"])
     assert (game.arrived, game.cancelled) == ([0, 1, 2, 3], [4, 5])
     assert (len(game.lost.abstentions), game.lost.samples, game.lost.quorum) == (4, 0, 3)
+
+
+# What a live stream has shown.
+
+
+def shows(text: str) -> Agrees:
+    """Whether a reply agrees with a stream that has shown this text."""
+    return lambda reply: reply.content.startswith(text)
+
+
+def test_a_round_ends_with_what_was_shown() -> None:
+    """A sample that agrees with what was shown wins, with its own agreement, though others have more votes."""
+    game = play(Policy(k=5, answer="text"), ["ab", "c", "ac", "c", "d", "-"], agrees=shows("a"))
+    verdict = game.verdict
+    assert verdict.winner.reply.content in {"ab", "ac"}
+    assert (verdict.agreement, verdict.outcome, verdict.votes) == (1 / 5, "tie", (2, 1, 1, 1))
+
+
+def test_a_round_waits_for_a_sample_that_agrees() -> None:
+    """A lead that would end the round does not while what was shown is agreed to by nobody yet."""
+    game = play(MAJORITY, ["b", "b", "a", "-"], agrees=shows("a"))
+    assert ("a", 1 / 3) == (game.answer, game.verdict.agreement)
+    assert [0, 1, 2] == game.arrived
+
+
+def test_the_stream_goes_on_as_it_was_shown_last() -> None:
+    """What counts is what was shown when an outcome comes, not when the round began."""
+    shown = [""]
+    game = Round(
+        Plan(MAJORITY, 0, greedy=True, question=b""), lambda reply: reply.content.startswith(shown[0])
+    )
+    assert len(game.start()) == 2
+    game.receive(outcome(0, "b"))
+    shown[0] = "a"
+    assert [Launch(2, 0)] == game.receive(outcome(1, "b"))
+    game.receive(outcome(2, "a"))
+    assert isinstance(game.result, Verdict)
+    assert "a" == game.result.winner.reply.content
+
+
+def test_nobody_agrees() -> None:
+    """If every sample that would agree has died, the round says so, with what became of them."""
+    game = play(MAJORITY, ["b", 503, "b", "b"], agrees=shows("a"))
+    assert (
+        NoneAgrees((Abstention(1, "status", 503, b"detail", (("retry-after", "7"),)),), 3)
+        == game.round.result
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(game=games(), shown=st.sampled_from(["a", "b", "c", "a "]))
+def test_what_was_shown_is_kept(game: tuple[Policy, Script, Sequence[int]], shown: str) -> None:
+    """Whatever comes, the winner agrees with what was shown, and is the one of the full vote.
+
+    A round in which nobody agrees has waited for all that could come.
+    """
+    policy, script, order = replace(game[0], answer="text"), game[1], game[2]
+    agrees = shows(shown)
+    early, full = play(policy, script, order, agrees), play(replace(policy, stop="all"), script, None, agrees)
+    assert type(full.round.result) is type(early.round.result)
+    if isinstance(early.round.result, Verdict):
+        assert agrees(early.verdict.winner.reply)
+        assert full.verdict.winner.reply == early.verdict.winner.reply
+    elif isinstance(early.round.result, NoneAgrees):
+        assert len(early.launched) == len(early.arrived) == policy.k + min(early.round.abstained, 1)
 
 
 # Seeds.

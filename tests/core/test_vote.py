@@ -1,5 +1,6 @@
 """Counting: ballots in, one Verdict out."""
 
+from collections import Counter
 from itertools import permutations, product
 
 import pytest
@@ -257,6 +258,47 @@ def test_the_pair(notes: str, same_pair: bool | None) -> None:  # noqa: FBT001  
     """The pair for the consistency rate is the first two ballots in sample order; spoiled ones are none."""
     for order in permutations(box(notes)):
         assert same_pair == decide(order, 3, 1, QUESTION).same_pair
+
+
+@pytest.mark.parametrize(
+    ("notes", "shown", "winner", "outcome", "agreement"),
+    [
+        ("aab", "a", "a", "majority", 2 / 3),  # shown or not, the winner is the same
+        ("aab", "b", "b", "tie", 1 / 3),  # the winner has no strict lead
+        ("ab", "b", "b", "tie", 1 / 2),
+        ("aabbbcc", "ac", None, "tie", 2 / 7),
+        ("??", "?", "?", "no_quorum", 0.0),
+        ("a", "a", "a", "no_quorum", 1.0),
+    ],
+)
+def test_what_was_shown_wins(
+    notes: str, shown: str, winner: str | None, outcome: str, agreement: float
+) -> None:
+    """Among samples that agree with what was shown the usual rules choose; the figures are over all cast."""
+    verdict = decide(box(notes), len(notes) + 1, 2, QUESTION, lambda reply: reply.content in shown)
+    assert winner in {None, verdict.winner.reply.content}
+    assert verdict.winner.reply.content in shown
+    assert (outcome, agreement, len(notes)) == (verdict.outcome, verdict.agreement, verdict.samples)
+
+
+@quickly
+@given(cast=boxes(), shown=st.sampled_from(["", "a", "b", "c", "a "]))
+def test_the_best_of_those_that_agree(cast: list[Ballot | Spoiled], shown: str) -> None:
+    """What was shown takes the others out of the race: the winner is that of a vote without them."""
+
+    def agrees(reply: Reply) -> bool:
+        return reply.content.startswith(shown)
+
+    ballots = [vote for vote in cast if isinstance(vote, Ballot)]
+    agreeing = [vote for vote in ballots or cast if agrees(vote.sample.reply)]
+    assume(agreeing)
+    verdict = decide(cast, 7, 2, QUESTION, agrees)
+    votes = Counter(vote.answer for vote in ballots)
+    most = max((votes[vote.answer] for vote in agreeing if isinstance(vote, Ballot)), default=0)
+    assert verdict.winner in [vote.sample for vote in agreeing]
+    assert most / len(cast) == verdict.agreement
+    if shown != "a ":  # then answers agree or differ as a whole
+        assert decide(agreeing, 7, 2, QUESTION).winner == verdict.winner
 
 
 def test_every_small_vote() -> None:
