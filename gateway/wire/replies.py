@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.ballot import Reply
+from gateway.wire.margin import chat_margin, text_margin
 
 
 class UnreadableAnswer(ValueError):
@@ -45,6 +46,7 @@ class _Choice(msgspec.Struct):
     message: _Message | None = None
     text: str | None = None
     finish_reason: str | None = None
+    logprobs: Any = None
 
 
 class _Usage(msgspec.Struct):
@@ -90,6 +92,7 @@ def _reply(completion: _Completion) -> Reply:
         calls=_calls(message),
         finish=choice.finish_reason or "",
         tokens=(completion.usage.completion_tokens or 0) if completion.usage else 0,
+        margin=chat_margin(choice.logprobs) if choice.message else text_margin(choice.logprobs),
     )
 
 
