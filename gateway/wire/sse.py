@@ -59,9 +59,11 @@ class EventDecoder:
         return Event(b"\n".join(data), kind) if data else None
 
 
-def encode_event(data: bytes) -> bytes:
-    """One event without a type. `data` holds no newline, as compact JSON does not."""
-    return b"data: " + data + b"\n\n"
+def encode_event(data: bytes, kind: bytes = b"") -> bytes:
+    """One event, with its type if it has one."""
+    if b"\n" in data:
+        data = data.replace(b"\n", b"\ndata: ")
+    return b"event: %s\ndata: %s\n\n" % (kind, data) if kind else b"data: " + data + b"\n\n"
 
 
 def encode_comment(text: str) -> bytes:
