@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from gateway.settings.loader import Loaded
+    from gateway.settings.model import Settings
 
 _OVERRIDES = ("host", "port", "upstream_url")
 
@@ -39,10 +39,13 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--upstream-url", metavar="URL", help="the only upstream (SCG_UPSTREAM_URL)")
 
 
-def load_settings(arguments: argparse.Namespace) -> "Loaded":
+def load_settings(arguments: argparse.Namespace) -> "Settings":
     """The settings by flags, environment and file; ConfigError is for `main` to report."""
-    # pydantic is heavy: commands that need no settings start without it.
-    from gateway.settings.loader import load_with_origins
+    from gateway.settings.loader import load
 
-    flags = {name: getattr(arguments, name, None) for name in _OVERRIDES}
-    return load_with_origins(flags, os.environ, arguments.config)
+    return load(given_flags(arguments), os.environ, arguments.config)
+
+
+def given_flags(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """The flags that are settings as well."""
+    return {name: getattr(arguments, name, None) for name in _OVERRIDES}

@@ -1,10 +1,11 @@
 """`scg config`: look at the configuration without serving."""
 
 import argparse
+import os
 import sys
 from importlib.resources import files
 
-from gateway.cli.arguments import add_setting_flags, describe, load_settings
+from gateway.cli.arguments import add_setting_flags, describe, given_flags
 
 _EXAMPLES = """\
   scg config check --config scg.yaml        exit code 2 and one line for each thing that is wrong
@@ -47,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "schema":
         sys.stdout.write(files("gateway").joinpath("config.schema.json").read_text(encoding="utf-8"))
         return 0
-    loaded = load_settings(arguments)
+    from gateway.settings.checked import load_with_origins  # pydantic, which the schema does without
+
+    loaded = load_with_origins(given_flags(arguments), os.environ, arguments.config)
     for warning in loaded.settings.warnings:
         print(f"scg: warning: {warning}", file=sys.stderr)
     if arguments.action == "show":

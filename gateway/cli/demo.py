@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail(f"the backend needs {' and '.join(missing)}: pip install -e '.[backend]'", 1)
     backend_port = _BACKEND_PORT if _refusal("127.0.0.1", _BACKEND_PORT) is None else _free_port()
     arguments.upstream_url = f"http://127.0.0.1:{backend_port}"
-    settings = load_settings(arguments).settings
+    settings = load_settings(arguments)
     port = settings.port or _free_port()
     if refusal := _refusal(settings.host, port):
         return _fail(

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve; the exit code is the application's."""
-    settings = load_settings(arguments).settings
+    settings = load_settings(arguments)
     from gateway import app  # after the settings: a bad configuration is told at once
 
     return app.run(settings)

@@ -1,29 +1,25 @@
-"""Settings from flags, environment, file and defaults, checked as a whole."""
+"""Settings from flags, environment, file and defaults: the short way where it will do, else the whole one.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+pydantic takes as long to import as the rest of the gateway together. A start that names an upstream and where
+to listen has nothing in it that two keys could contradict each other about, so it does without; see
+docs/decisions/0009-two-ways-to-settings.md. Both ways take values by the same parsers.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from gateway.settings import values as take
+from gateway.settings.model import Settings, UpstreamSettings
+from gateway.settings.urls import parse_upstream_url
 
-from gateway.settings.build import build
-from gateway.settings.complaints import problems_of
-from gateway.settings.environment import API_KEY, CONFIG, read_environment
-from gateway.settings.errors import ConfigError
-from gateway.settings.model import Settings
-from gateway.settings.sources import Origins, merge
-from gateway.settings.yaml_file import read_yaml
-
-_URL_FLAG = "upstream_url"
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The settings, and who gave which key of them."""
-
-    settings: Settings
-    origins: Origins
+_PARSERS: Mapping[str, Callable[[object], Any]] = {
+    "host": take.text,
+    "port": take.PORT,
+    "upstream_url": parse_upstream_url,
+    "upstream_api_key": take.header,
+}
+_VARIABLES: Mapping[str, str] = {f"SCG_{name.upper()}": name for name in _PARSERS}
 
 
 def load(argv_overrides: Mapping[str, Any], environ: Mapping[str, str], config_file: Path | None) -> Settings:
@@ -32,40 +28,24 @@ def load(argv_overrides: Mapping[str, Any], environ: Mapping[str, str], config_f
     `argv_overrides` holds top-level keys, None where a flag was not given, and `upstream_url`, which stands
     for a list of one upstream. Without `config_file`, SCG_CONFIG names the file; without both there is none.
     """
+    short = None if config_file else _load_short(argv_overrides, environ)
+    if short is not None:
+        return short
+    from gateway.settings.checked import load_with_origins
+
     return load_with_origins(argv_overrides, environ, config_file).settings
 
 
-def load_with_origins(
-    argv_overrides: Mapping[str, Any], environ: Mapping[str, str], config_file: Path | None
-) -> Loaded:
-    """As `load`, with where every key came from."""
-    path = config_file or (Path(environ[CONFIG]) if environ.get(CONFIG) else None)
-    file = read_yaml(path) if path else {}
-    flags = {name: value for name, value in argv_overrides.items() if value is not None}
-    environment = read_environment(environ, file, url_by_flag=_URL_FLAG in flags)
-    origins = Origins(
-        flags={(_key_of(name),): f"from --{name.replace('_', '-')}" for name in flags},
-        environment=environment.origins,
-        file=file,
-        file_name=path.name if path else "",
-    )
+def _load_short(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Settings | None:
+    """Settings of a few keys that are right; None if there are others, or one is wrong."""
+    variables = {name: value for name, value in environ.items() if name.startswith("SCG_") and value.strip()}
+    given: dict[str, object] = {_VARIABLES.get(name, name): value for name, value in variables.items()}
+    given |= {name: value for name, value in flags.items() if value is not None}
+    if not given.keys() <= _PARSERS.keys():
+        return None
     try:
-        given = merge(_top_level(flags, environ), environment.tree, file)
-    except ValidationError as error:
-        raise ConfigError(*environment.problems, *problems_of(error, origins)) from error
-    if environment.problems:
-        raise ConfigError(*environment.problems)
-    return Loaded(build(given, origins, tuple(environment.warnings)), origins)
-
-
-def _key_of(flag: str) -> str:
-    return "upstreams" if flag == _URL_FLAG else flag
-
-
-def _top_level(flags: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """`--upstream-url` is the only upstream; its key can come from the environment alone."""
-    keys = {name: value for name, value in flags.items() if name != _URL_FLAG}
-    if _URL_FLAG in flags:
-        api_key = environ.get(API_KEY)
-        keys["upstreams"] = [{"url": flags[_URL_FLAG]} | ({"api_key": api_key} if api_key else {})]
-    return keys
+        taken = {name: _PARSERS[name](value) for name, value in given.items()}
+    except ValueError:
+        return None  # for those who find everything that is wrong, and say where it stands
+    url, api_key = taken.pop("upstream_url", None), taken.pop("upstream_api_key", None)
+    return Settings(upstreams=(UpstreamSettings(url=url, api_key=api_key),), **taken) if url else None

@@ -13,6 +13,7 @@ from gateway.core.policy import FIELDS, Policy
 from gateway.core.policy_fields import ANSWERS, ON_DISAGREEMENT, STOPS, parse_field
 from gateway.settings import fields as of
 from gateway.settings.model import CacheSettings, Limits, Settings, Timeouts
+from gateway.settings.values import switch
 
 _POLICY = Policy()
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -84,7 +85,7 @@ class PolicySection(Section):
     def _parsed(cls, value: object, info: ValidationInfo) -> object:
         field = str(info.field_name)
         if isinstance(getattr(_POLICY, field), bool):
-            value = of.switch(value)
+            value = switch(value)
         return parse_field(field, value)
 
 

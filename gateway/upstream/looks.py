@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 
 from gateway.upstream.client import Call, Client, Headers, UpstreamFailure, read_all
+from gateway.upstream.engines import named, routed
 
 PATIENCE = 5.0
+_HASTE = 1.0
 _BOUND = 8 << 20
 _NOT_WHAT_WAS_ASKED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -21,6 +23,7 @@ class _Model(msgspec.Struct):
     root: str | None = None
     parent: str | None = None
     max_model_len: int | None = None
+    owned_by: Any = None
 
 
 class _Models(msgspec.Struct):
@@ -35,19 +38,29 @@ class _Version(msgspec.Struct):
     version: str | None = None
 
 
+class _OpenApi(msgspec.Struct):
+    paths: dict[str, msgspec.Raw]
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look found. `models` maps each model to what tells it from another under the same name."""
+    """What one look found. `models` maps each model to what tells it from another under the same name.
+
+    `engine` is one of `engines.DIALECTS`, None while the server has not listed its models.
+    """
 
     reachable: bool
     models: Mapping[str, str]
+    engine: str | None = None
 
 
 DOWN = Look(reachable=False, models={})
 
 
-async def look(client: Client, url: str, headers: Headers) -> Look:
-    """Ask for the models and the version.
+async def look(client: Client, url: str, headers: Headers, engine: str | None = None) -> Look:
+    """Ask for the models and the version, and for the routes where nothing else tells the engine.
+
+    `engine` is what an earlier look or the configuration said: it holds where the models are signed by nobody known.
 
     An upstream that answers anything below 500 is there; one that wants a key which only clients have lists
     no models. `created` and `permission` are left out: vLLM makes them anew for each answer.
@@ -59,11 +72,14 @@ async def look(client: Client, url: str, headers: Headers) -> Look:
                 return Look(reachable=status < 500, models={})
             models = msgspec.json.decode(body, type=_Models).data
             version = await _version(client, url, headers)
+            if models:
+                engine = named(_owners(models)) or engine or routed(await _routes(client, url, headers))
     except (UpstreamFailure, TimeoutError):
         return DOWN
     except _NOT_WHAT_WAS_ASKED:
         return Look(reachable=True, models={})
-    return Look(reachable=True, models={model.id: _describe(model, version) for model in models})
+    described = {model.id: _describe(model, version) for model in models}
+    return Look(reachable=True, models=described, engine=engine if models else None)
 
 
 def fingerprint(descriptions: Iterable[str]) -> str:
@@ -85,12 +101,26 @@ async def list_models(client: Client, url: str, headers: Headers) -> list[dict[s
     return [model for model in listed if isinstance(model, dict) and "id" in model]
 
 
+def _owners(models: Iterable[_Model]) -> set[str]:
+    return {model.owned_by for model in models if isinstance(model.owned_by, str)}
+
+
 async def _version(client: Client, url: str, headers: Headers) -> str | None:
     status, body = await _get(client, url + "/version", headers)
     try:
         return msgspec.json.decode(body, type=_Version).version if status == 200 else None
     except _NOT_WHAT_WAS_ASKED:
         return None
+
+
+async def _routes(client: Client, url: str, headers: Headers) -> Collection[str]:
+    """The server's paths; none if it does not tell them at once, which makes it no worse a server."""
+    try:
+        async with asyncio.timeout(_HASTE):
+            status, body = await _get(client, url + "/openapi.json", headers)
+        return msgspec.json.decode(body, type=_OpenApi).paths if status == 200 else ()
+    except (UpstreamFailure, TimeoutError, *_NOT_WHAT_WAS_ASKED):
+        return ()
 
 
 async def _get(client: Client, url: str, headers: Headers) -> tuple[int, bytes]:

@@ -14,6 +14,7 @@ from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.client import Client, Headers, UpstreamFailure
 from gateway.upstream.clients import is_proxied, open_client
+from gateway.upstream.engines import PLAIN
 from gateway.upstream.looks import DOWN, PATIENCE, Look, fingerprint, list_models, look
 from gateway.upstream.slots import Slots
 
@@ -38,6 +39,12 @@ class Upstream:
     def name(self) -> str:
         """Its name in metrics and logs."""
         return self.settings.name
+
+    @property
+    def engine(self) -> str:
+        """Which dialect it speaks: as configured, else as seen; plain OpenAI until it was seen."""
+        configured = self.settings.engine
+        return configured if configured != "auto" else self.seen.engine or PLAIN
 
     def serves(self, model: str) -> bool:
         """Whether it was configured or seen to serve this model."""
@@ -85,7 +92,11 @@ class Upstream:
 
     async def look(self) -> None:
         """Look once. What was seen before stays known while the server is away, or lists nothing."""
-        found = await look(self.client, self.settings.url, self.dress([("accept", "application/json")]))
+        configured = self.settings.engine
+        known = self.seen.engine if configured == "auto" else configured
+        found = await look(
+            self.client, self.settings.url, self.dress([("accept", "application/json")]), known
+        )
         self.mark(up=found.reachable)
         for model in found.models.keys() - self.seen.models.keys():
             self._metrics.expect(model)

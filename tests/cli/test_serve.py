@@ -3,13 +3,17 @@
 import json
 import signal
 import subprocess
+import sys
 import urllib.request
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from gateway.cli.demo import _free_port
 from tests.cli.commands import SCG, environment, http_server
 
+# What takes long to import and serves no start like the one below.
+HEAVY = {"pydantic", "pydantic_settings", "yaml", "redis", "hiredis"}
 MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
 
@@ -29,3 +33,27 @@ def test_serves_until_a_signal(number: signal.Signals) -> None:
             finally:
                 process.send_signal(number)
             assert process.wait(30) == 0
+
+
+@pytest.mark.processes
+def test_a_plain_start_imports_nothing_that_it_does_not_need() -> None:
+    """Without a file and without Redis, the libraries for either are not loaded by the time it listens."""
+    command = [sys.executable, "-X", "importtime", *SCG[1:], "serve", "--port", "0"]
+    command += ["--upstream-url", "http://127.0.0.1:9"]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            told = list(iter_until(process.stderr, "listening on"))
+        finally:
+            process.terminate()
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in told if "import time:" in line}
+    assert "gateway" in imported
+    assert set() == imported & HEAVY
+
+
+def iter_until(lines: Iterable[str], text: str) -> Iterator[str]:
+    """The lines up to the one with this text."""
+    for line in lines:
+        yield line
+        if text in line:
+            return

@@ -61,6 +61,7 @@ class Upstream:
         self.gates: dict[int, asyncio.Event] = {}
         self.models: Reply = Reply(body=json.dumps(MODELS).encode())
         self.version: Reply = Reply(body=b'{"version":"0.32.0"}')
+        self.openapi: Reply = Reply(404, b'{"detail":"Not Found"}')
         self.url = ""
 
     async def asked(self, number: int) -> Sequence[Seen]:
@@ -108,7 +109,11 @@ class Upstream:
         )
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
-        known = {"/v1/models": self.models, "/version": self.version}.get(request.path)
+        known = {
+            "/v1/models": self.models,
+            "/version": self.version,
+            "/openapi.json": self.openapi,
+        }.get(request.path)
         if known is not None:
             return web.Response(status=known.status, body=known.body, headers=known.headers)
         return web.json_response(

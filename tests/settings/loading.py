@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from gateway.settings.checked import Loaded, load_with_origins
 from gateway.settings.errors import ConfigError
-from gateway.settings.loader import Loaded, load_with_origins
 from gateway.settings.model import Settings
 
 URL = {"SCG_UPSTREAM_URL": "http://llm:8000"}

@@ -52,13 +52,8 @@ async def test_a_look(client: Client) -> None:
 
 async def test_what_does_not_matter(client: Client) -> None:
     """When a model was loaded, who may do what with it and what nobody knows make no difference."""
-    plain = {"id": "m", "root": "m", "max_model_len": 4096}
-    more = plain | {
-        "created": 1,
-        "permission": [{"id": "modelperm-1", "created": 1}],
-        "owned_by": "vllm",
-        "new": {"x": 1},
-    }
+    plain = {"id": "m", "root": "m", "max_model_len": 4096, "owned_by": "vllm"}
+    more = plain | {"created": 1, "permission": [{"id": "modelperm-1", "created": 1}], "new": {"x": 1}}
     assert await described(client, models(plain)) == await described(client, models(more, new=1))
 
 
@@ -153,14 +148,28 @@ async def test_an_endless_list_is_down(client: Client) -> None:
 
 
 async def test_a_look_carries_its_header(client: Client) -> None:
-    """The server's key goes with both questions."""
-    async with open_raw(keeping(response(b'{"data":[{"id":"m"}]}'), response(b"{}"))) as raw:
+    """The server's key goes with every question."""
+    async with open_raw(keeping(response(b'{"data":[{"id":"m"}]}'), response(b"{}"), response(b"{}"))) as raw:
         await look(client, raw.url, [("authorization", "Bearer x")])
         requests = raw.connections[0].requests
-        assert [b"GET /v1/models HTTP/1.1", b"GET /version HTTP/1.1"] == [
-            each.split(b"\r\n")[0] for each in requests
+        assert [b"GET /v1/models", b"GET /version", b"GET /openapi.json"] == [
+            each.split(b" HTTP/1.1\r\n")[0] for each in requests
         ]
-        assert [True, True] == [b"authorization: Bearer x\r\n" in each for each in requests]
+        assert [True] * 3 == [b"authorization: Bearer x\r\n" in each for each in requests]
+
+
+async def test_a_server_that_hides_its_routes_is_there(client: Client) -> None:
+    """A server that breaks off or is silent when it is asked for its routes is none the worse for it."""
+
+    async def play(connection: Connection) -> None:
+        for body in (b'{"data":[{"id":"m"}]}', b"{}"):
+            await connection.request()
+            await connection.send(response(body))
+        await connection.request()
+
+    async with open_raw(play) as raw:
+        found = await look(client, raw.url, [])
+    assert (True, ["m"], "openai") == (found.reachable, [*found.models], found.engine)
 
 
 @pytest.mark.parametrize(
