@@ -36,7 +36,7 @@ class Flights(Generic[Landed]):
 
     def __init__(self) -> None:
         self._by_key: dict[str, Flight[Landed]] = {}
-        self._under_way: set[asyncio.Future[Landed]] = set()  # also those that everybody has left
+        self._under_way: set[asyncio.Future[Landed]] = set()  # the loop holds tasks weakly
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -57,11 +57,6 @@ class Flights(Generic[Landed]):
         self._under_way.add(flight.task)
         flight.task.add_done_callback(lambda _: self._remove(key, flight))
         return flight
-
-    async def all_landed(self) -> None:
-        """Wait until no flight is under way."""
-        while self._under_way:
-            await asyncio.wait(self._under_way)
 
     def _remove(self, key: str, flight: Flight[Landed]) -> None:
         self._under_way.discard(flight.task)

@@ -186,7 +186,7 @@ async def test_a_failure_that_nobody_hears_is_no_alarm(leaves: bool) -> None:  #
         await turn()
         waiting.cancel()
     gate.set()
-    await flights.all_landed()
+    await until(flight.task.done)
     await turn()
     del flight
     gc.collect()
@@ -201,29 +201,6 @@ async def test_a_flight_outside_the_list_is_cancelled_alike() -> None:
     waiting.cancel()
     await turn()
     assert (1, 1) == vote.told
-
-
-async def test_all_landed_waits_for_every_flight(airport: Airport) -> None:
-    """`all_landed` returns when the last flight has ended, also one that everybody has left."""
-    airport.vote.cleaned.clear()
-    left, stays = airport.wait("left"), airport.wait("stays")
-    await turn()
-    left.cancel()
-    await turn()
-    again = airport.wait("left")
-    landed = asyncio.ensure_future(airport.flights.all_landed())
-    airport.vote.verdict.set_result("42")
-    await until(lambda: stays.done() and again.done())
-    assert not landed.done()
-    airport.vote.cleaned.set()
-    await landed
-    assert 0 == len(airport.flights)
-
-
-async def test_all_landed_without_flights(airport: Airport) -> None:
-    """`all_landed` returns at once where nothing is under way."""
-    await airport.flights.all_landed()
-    assert 0 == airport.vote.runs
 
 
 async def test_a_vote_tells_its_waiters_of_its_first_sample(airport: Airport) -> None:
