@@ -7,7 +7,8 @@ The first word is the format's version, the second a checksum of all that follow
 otherwise are no pin of ours, and bytes that were damaged are none any more. Both read as none.
 """
 
-from dataclasses import asdict
+from dataclasses import MISSING, fields
+from typing import Any, get_type_hints
 from zlib import crc32
 
 import msgspec
@@ -18,26 +19,26 @@ _VERSION = b"scg1 "
 _LABEL = len(_VERSION) + 9
 
 
-class _Header(msgspec.Struct):
-    streamed: bool
-    outcome: str
-    agreement: float
-    k: int
-    samples: int
-    distinct: int
-    divergence: int | None
-    tokens: int
-    returned: int
-    policy: str
+def _header() -> type[msgspec.Struct]:
+    """A pin without its body, in the order of a pin's fields. What has a default there may be absent."""
+    hints = get_type_hints(Pin)
+    members: list[Any] = [
+        (field.name, hints[field.name], *([] if field.default is MISSING else [field.default]))
+        for field in fields(Pin)
+        if field.name != "body"
+    ]
+    return msgspec.defstruct("_Header", members)
 
 
-_DECODER = msgspec.json.Decoder(_Header)
+_HEADER = _header()
+_NAMES = _HEADER.__struct_fields__
+_DECODER = msgspec.json.Decoder(_HEADER)
+_members = msgspec.structs.astuple
 
 
 def encode_pin(pin: Pin) -> bytes:
     """The bytes to store."""
-    header = asdict(pin)
-    del header["body"]
+    header = {name: getattr(pin, name) for name in _NAMES}
     rest = msgspec.json.encode(header) + b"\n" + pin.body
     return _label(rest) + rest
 
@@ -52,7 +53,7 @@ def decode_pin(stored: bytes) -> Pin | None:
         header = _DECODER.decode(head)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return Pin(body, *(getattr(header, name) for name in _Header.__struct_fields__))
+    return Pin(body, *_members(header))
 
 
 def _label(rest: bytes) -> bytes:

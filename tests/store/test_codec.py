@@ -1,6 +1,7 @@
 """A pin as bytes: every pin comes back, and nothing else reads as one."""
 
 import json
+from dataclasses import fields
 from zlib import crc32
 
 import pytest
@@ -97,3 +98,9 @@ def test_a_header_that_says_something_else_is_no_pin(head: bytes) -> None:
 def test_members_of_a_later_release_are_passed_over() -> None:
     """A header with members more than ours is still a pin."""
     assert a_pin(b"body") == decode_pin(signed(header(invented="later") + b"\nbody"))
+
+
+def test_the_header_is_what_a_pin_says() -> None:
+    """The header has exactly a pin's fields but its body, in their order, and reads as them."""
+    names = [field.name for field in fields(Pin) if field.name != "body"]
+    assert names == list(json.loads(HEAD))
