@@ -34,7 +34,7 @@ from gateway.settings.loader import load
 from gateway.settings.model import Settings
 
 BASELINE = Path(__file__).resolve().parent / "guard.json"
-GUARDED = ("hit", "pass-through", "single", "k3")
+GUARDED = ("hit", "redis-hit", "pass-through", "single", "k3")
 _ALLOWED = 1.10
 _BATCHES = 5  # the smallest counts: others have the gateway's own clockwork in them
 _REQUESTS = 40
@@ -98,7 +98,7 @@ def _pairs(
 
 def _count(servers: Servers, name: str) -> Counts:
     mode = MODES[name]
-    with _serving({"SCG_UPSTREAM_URL": servers.upstream().url, **mode.settings}) as (url, loop):
+    with _serving(servers.variables(servers.upstream(), mode.settings)) as (url, loop):
         connection = http.client.HTTPConnection(urlsplit(url).netloc)
         _ask(connection, mode.question, _REQUESTS)
         return min(_batch(connection, mode.question, loop) for _ in range(_BATCHES))

@@ -91,10 +91,14 @@ class Servers:
         self, upstream: Server, settings: Mapping[str, str], command: Command | None = None
     ) -> Server:
         """`scg serve` in front of this upstream with these variables; those that share them share a process."""
-        given = {name: self.redis() if text == "@REDIS@" else text for name, text in settings.items()}
-        given["SCG_UPSTREAM_URL"] = upstream.url
+        given = self.variables(upstream, settings)
         name = "gateway " + " ".join(sorted(f"{key}={value}" for key, value in given.items()))
         return self._once(name, command or gateway_command, "/readyz", given)
+
+    def variables(self, upstream: Server, settings: Mapping[str, str]) -> dict[str, str]:
+        """A mode's variables for a gateway in front of this upstream; starts Redis where they name it."""
+        given = {name: self.redis() if text == "@REDIS@" else text for name, text in settings.items()}
+        return given | {"SCG_UPSTREAM_URL": upstream.url}
 
     def _once(
         self,

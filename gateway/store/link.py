@@ -4,52 +4,40 @@
     PREFIX:NAME       a short text
     PREFIX:changed    the channel on which keys are announced whose pin is new, replaced or deleted
 
-A change and its announcement are one transaction, so that neither is ever without the other.
+A change and its announcement are one transaction, so that neither is ever without the other. Bytes take their
+time: what is large has a second more for every 8 MiB.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from hiredis import ReplyError
 from redis.asyncio import Connection, Redis
-from redis.asyncio.client import PubSub
+from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError, WatchError
+from redis.exceptions import ResponseError, WatchError
 
 from gateway.core.pin import Pin
 from gateway.settings.model import CacheSettings
+from gateway.store.announcements import Announcements, subscribe
+from gateway.store.away import Away, limit
 from gateway.store.codec import decode_pin, encode_pin
-from gateway.store.pipe import Lookups
+from gateway.store.pipe import Lookups, Reply
 from gateway.store.protocol import Found
-
-# Beside its own errors redis-py lets through what uvloop raises for a connection that was just reset
-# (RuntimeError), and what it stumbles over itself when a server speaks something else than Redis does.
-_FAILURES = (
-    RedisError,
-    OSError,
-    TimeoutError,
-    RuntimeError,
-    AttributeError,
-    TypeError,
-    ValueError,
-    LookupError,
-)
 
 _TRIES = 3
 _NO_END = 86_400_000  # milliseconds that a pin without an end is taken to last: it is asked for again then
+_PACE = 8 << 20  # bytes a second that any line carries
 
 
-class Away(Exception):
-    """Redis did not do what it was asked, for whatever reason."""
+class Large(Exception):
+    """There is a value, too large for a look-up."""
 
 
 class Link:
-    """One process's connections to Redis: `at_once` for calls, one for announcements and one in reserve."""
+    """One process's connections to Redis: `at_once` for calls, one for look-ups, one for announcements."""
 
     def __init__(self, settings: CacheSettings) -> None:
         self._timeout = settings.timeout
@@ -59,18 +47,46 @@ class Link:
         self._redis = _connect(settings)
         pool = self._redis.connection_pool
         # TLS and other transports are redis-py's.
-        self._lookups = Lookups(pool.connection_kwargs) if pool.connection_class is Connection else None
-        self.at_once = max(1, self._redis.connection_pool.max_connections - 2)
+        is_plain = pool.connection_class is Connection
+        self._lookups = Lookups(pool.connection_kwargs, settings.timeout) if is_plain else None
+        self.at_once = max(1, pool.max_connections - 2)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `glance` can be called."""
+        return self._lookups is not None and self._lookups.is_open
+
+    async def glance(self, key: str) -> Found | None:
+        """The pin under this key, if it lives, over the connection that stands; Large if it does not fit there."""
+        assert self._lookups is not None
+        began = monotonic()
+        try:
+            stored, left = await self._lookups.ask(self._name(key))
+        except OSError as error:
+            raise Away(str(error)) from error
+        return _small(stored, left, began)
 
     async def fetch(self, key: str) -> Found | None:
-        """The pin under this key, if it lives."""
-        async with self._limit():
+        """As `glance`, after connecting if need be."""
+        async with limit(self._timeout):
+            if self._lookups is not None:
+                await self._lookups.open()
+                return await self.glance(key)
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.getrange(self._name(key), 0, Lookups.most - 1)
+            return _small(*await self._look_up(key, pipeline))
+
+    async def fetch_large(self, key: str) -> Found | None:
+        """The pin under this key, if it lives, however large it is."""
+        async with limit(self._timeout):
+            size = await self._redis.strlen(self._name(key))
+        async with self._limit(size):
             return await self._fetch(key)
 
     async def pin(self, key: str, pin: Pin, ttl: float) -> Found:
         """Pin by SET NX; the pin that holds, whichever process made it."""
         began, stored = monotonic(), encode_pin(pin)
-        async with self._limit():
+        async with self._limit(len(stored)):
             for _ in range(_TRIES):
                 if await self._change(key, lambda to: to.set(self._name(key), stored, nx=True, px=_ms(ttl))):
                     return Found(pin, ttl - (monotonic() - began), "redis")
@@ -82,7 +98,7 @@ class Link:
     async def replace(self, key: str, pin: Pin, ttl: float) -> Found:
         """Pin whatever was there before."""
         began, stored = monotonic(), encode_pin(pin)
-        async with self._limit():
+        async with self._limit(len(stored)):
             await self._change(key, lambda to: to.set(self._name(key), stored, px=_ms(ttl)))
         return Found(pin, ttl - (monotonic() - began), "redis")
 
@@ -104,20 +120,9 @@ class Link:
             return None if found is None else found.decode()
         return None
 
-    @asynccontextmanager
-    async def listen(self) -> AsyncIterator["Announcements"]:
-        """A subscription that Redis has confirmed: from now on no announcement goes unheard."""
-        subscription = self._redis.pubsub()
-        try:
-            async with self._limit():
-                await subscription.subscribe(self._channel)
-                answer = await subscription.get_message(timeout=None)
-            if answer is None or answer["type"] != "subscribe":
-                raise Away("Redis does not confirm the subscription")
-            yield Announcements(subscription, self._limit, self._me)
-        finally:
-            with _mapped():
-                await subscription.aclose()  # type: ignore[no-untyped-call]
+    def listen(self) -> AbstractAsyncContextManager[Announcements]:
+        """A subscription to what other processes change."""
+        return subscribe(self._redis, self._channel, self._timeout, self._me)
 
     def hang_up(self) -> None:
         """Begin look-ups anew on a new connection: this one did not answer in time."""
@@ -132,26 +137,16 @@ class Link:
                 await self._redis.aclose()
 
     async def _fetch(self, key: str) -> Found | None:
-        began = monotonic()
-        stored, left = await self._look_up(self._name(key))
-        pin = _decoded(stored)
-        if pin is None:
-            return None
-        milliseconds = _NO_END if left == -1 else max(0, left)
-        return Found(pin, milliseconds / 1000 - (monotonic() - began), "redis")
-
-    async def _look_up(self, name: str) -> list[Any]:
-        """A value and its milliseconds to live, or the errors in their places."""
-        if self._lookups is not None:
-            replies = await self._lookups.get(name)
-            return [
-                ResponseError(str(reply)) if isinstance(reply, ReplyError) else reply for reply in replies
-            ]
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.get(name)
-        pipeline.pttl(name)
-        replies = await pipeline.execute(raise_on_error=False)
-        return list(replies)
+        pipeline.get(self._name(key))
+        return _found(*await self._look_up(key, pipeline))
+
+    async def _look_up(self, key: str, pipeline: Pipeline) -> tuple[Reply, Reply, float]:
+        """What a pipeline that asks for the value brings, the time to live, and when it was asked."""
+        began = monotonic()
+        pipeline.pttl(self._name(key))
+        stored, left = await pipeline.execute(raise_on_error=False)
+        return stored, left, began
 
     async def _change(self, key: str, change: Any) -> Any:
         """Change something and announce it; what came of the change."""
@@ -171,59 +166,12 @@ class Link:
                     transaction.delete(name)
                     await transaction.execute()
 
-    @asynccontextmanager
-    async def _limit(self, more: float = 0.0) -> AsyncIterator[None]:
-        """One time-out, or more, for all that is done inside, in two halves.
-
-        A process that was held up, by its own work or by its machine, finds answers waiting beside timers
-        that are due. The second half starts when the first one is over for the process, too.
-        """
-        loop, half = asyncio.get_running_loop(), (self._timeout + more) / 2
-        with _mapped():
-            async with asyncio.timeout(None) as limit:
-                first_half = loop.call_later(half, lambda: limit.reschedule(loop.time() + half))
-                try:
-                    yield
-                finally:
-                    first_half.cancel()
+    def _limit(self, size: int = 0) -> AbstractAsyncContextManager[None]:
+        """One time-out, and more for many bytes, for all that is done inside."""
+        return limit(self._timeout + size / _PACE)
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}:pin:{key}"
-
-
-class Announcements:
-    """A standing subscription."""
-
-    def __init__(
-        self, subscription: PubSub, limit: Callable[..., AbstractAsyncContextManager[None]], me: str
-    ) -> None:
-        self._subscription = subscription
-        self._limit = limit
-        self._me = me
-
-    async def next(self, patience: float) -> str | None:
-        """The next key that another process changed; None if none was announced for a while.
-
-        Silence is checked on the subscription's own connection, for another one would prove nothing.
-        """
-        async with self._limit(patience):
-            message = await self._subscription.get_message(timeout=patience)
-        if message is None:
-            async with self._limit():
-                await self._subscription.ping()
-                message = await self._subscription.get_message(timeout=None)
-        if message is None or message["type"] != "message":
-            return None
-        sender, _, key = message["data"].decode(errors="replace").partition(" ")
-        return None if sender == self._me else key
-
-
-@contextmanager
-def _mapped() -> Iterator[None]:
-    try:
-        yield
-    except _FAILURES as error:
-        raise Away(f"{type(error).__name__}: {error}") from error
 
 
 def _connect(settings: CacheSettings) -> Redis:
@@ -239,24 +187,41 @@ def _connect(settings: CacheSettings) -> Redis:
     )
 
 
-async def _get(client: Redis, name: str) -> Any:
+def _small(stored: Reply, left: Reply, began: float) -> Found | None:
+    """As `_found`, of a value's beginning."""
+    if isinstance(stored, bytes) and len(stored) >= Lookups.most:
+        raise Large
+    return _found(stored, left, began)
+
+
+def _found(stored: Reply, left: Reply, began: float) -> Found | None:
+    """The pin in what Redis said, and its time to live less that of the question."""
+    pin = _decoded(stored)
+    if pin is None:
+        return None
+    if not isinstance(left, int):
+        raise Away(f"no time to live: {left}")
+    milliseconds = _NO_END if left == -1 else max(0, left)
+    return Found(pin, milliseconds / 1000 - (monotonic() - began), "redis")
+
+
+def _decoded(answer: Reply) -> Pin | None:
+    stored = _bytes(answer)
+    return None if stored is None else decode_pin(stored)
+
+
+def _bytes(answer: Reply) -> bytes | None:
+    """The value in an answer; one of another type counts as none."""
+    if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
+        raise Away(str(answer))
+    return answer if isinstance(answer, bytes) else None
+
+
+async def _get(client: Redis, name: str) -> Reply:
     try:
         return await client.get(name)
     except ResponseError as error:
         return error
-
-
-def _bytes(answer: Any) -> bytes | None:
-    """What GET answered; a value of another type counts as none."""
-    if isinstance(answer, ResponseError) and not str(answer).startswith("WRONGTYPE"):
-        raise answer
-    return answer if isinstance(answer, bytes) else None
-
-
-def _decoded(answer: Any) -> Pin | None:
-    """The pin in what GET answered."""
-    stored = _bytes(answer)
-    return None if stored is None else decode_pin(stored)
 
 
 def _ms(ttl: float) -> int:

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 
 from gateway.core.pin import Pin
 from gateway.settings.model import CacheSettings
-from gateway.store.link import Announcements, Away, Link
+from gateway.store.announcements import Announcements
+from gateway.store.away import Away
+from gateway.store.link import Large, Link
 from gateway.store.memory import MemoryStore
 from gateway.store.protocol import Found
 from gateway.telemetry.metrics import Metrics
@@ -73,10 +75,9 @@ class RedisStore:
                 return found
         before = self._changes
         try:
-            async with self._asking():
-                await self._settle(key)
-                found = await self._link.fetch(key)
-        except Away:
+            found = await self._look_up(key)
+        except Away as away:
+            self._lost(away)
             return self.memory.look_up(key)
         self._keep(key, found, before)
         return found
@@ -154,6 +155,18 @@ class RedisStore:
         for _ in range(self._link.at_once):
             self._turns.release()
 
+    async def _look_up(self, key: str) -> Found | None:
+        """What Redis has. Look-ups share a connection that takes any number of them at once: no turns."""
+        try:
+            if self._link.is_open and not self._owed and not self._is_alone:
+                return await self._link.glance(key)
+            async with self._asking():
+                await self._settle(key)
+                return await self._link.fetch(key)
+        except Large:
+            async with self._asking():
+                return await self._link.fetch_large(key)
+
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:
         """A turn to ask Redis; Away at once while alone, also for those who stood in line."""
@@ -165,9 +178,13 @@ class RedisStore:
             try:
                 yield
             except Away as away:
-                self._link.hang_up()
-                self._note(listening=False, alone=True, why=away)
+                self._lost(away)
                 raise
+
+    def _lost(self, away: Away) -> None:
+        """Redis is away: nobody waits for what it was asked."""
+        self._link.hang_up()
+        self._note(listening=False, alone=True, why=away)
 
     def _keep(self, key: str, found: Found | None, before: int) -> None:
         """Keep in memory what Redis said, unless something has changed since it was asked."""

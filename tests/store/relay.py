@@ -18,6 +18,8 @@ class Line:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     carries: str = REPLIES
+    asked: bytes = b""
+    answered: int = 0  # bytes
     is_dead: bool = False  # open, and nothing comes through any more
 
 
@@ -53,6 +55,10 @@ class Relay:
         for line in self._lines:
             line.is_dead |= line.carries == ANNOUNCEMENTS
 
+    def lines_asked(self, command: bytes) -> list[Line]:
+        """The lines that stand and that this was asked on."""
+        return [line for line in self._lines if command in line.asked]
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -81,6 +87,7 @@ class Relay:
     async def _ask(self, line: Line, redis: asyncio.StreamWriter) -> None:
         while said := await line.reader.read(1 << 16):
             self.asked += said
+            line.asked += said
             if b"SUBSCRIBE" in said:
                 line.carries = ANNOUNCEMENTS
             redis.write(said)
@@ -93,6 +100,7 @@ class Relay:
             async with self._changed:
                 await self._changed.wait_for(lambda: line.carries not in self._holding and not line.is_dead)
             self.held -= 1
+            line.answered += len(said)
             line.writer.write(said)
             await line.writer.drain()
         raise ConnectionResetError

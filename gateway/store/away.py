@@ -1,0 +1,50 @@
+"""What all calls to Redis share: one error for everything that can fail, one time-out for the whole of a call."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from redis.exceptions import RedisError
+
+# Beside its own errors redis-py lets through what uvloop raises for a connection that was just reset
+# (RuntimeError), and what it stumbles over itself when a server speaks something else than Redis does.
+_FAILURES = (
+    RedisError,
+    OSError,
+    TimeoutError,
+    RuntimeError,
+    AttributeError,
+    TypeError,
+    ValueError,
+    LookupError,
+)
+
+
+class Away(Exception):
+    """Redis did not do what it was asked, for whatever reason."""
+
+
+@contextmanager
+def mapped() -> Iterator[None]:
+    """Whatever fails inside is Away."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise Away(f"{type(error).__name__}: {error}") from error
+
+
+@asynccontextmanager
+async def limit(seconds: float) -> AsyncIterator[None]:
+    """One time-out for all that is done inside, in two halves; Away if it is reached, or anything fails.
+
+    A process that was held up, by its own work or by its machine, finds answers waiting beside timers
+    that are due. The second half starts when the first one is over for the process, too.
+    """
+    loop = asyncio.get_running_loop()
+    with mapped():
+        async with asyncio.timeout(None) as whole:
+            first_half = loop.call_later(seconds / 2, lambda: whole.reschedule(loop.time() + seconds / 2))
+            try:
+                yield
+            finally:
+                first_half.cancel()
