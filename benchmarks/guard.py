@@ -24,12 +24,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 import uvloop
-from aiohttp import web
 
 from benchmarks.load import PATH, USUAL
 from benchmarks.servers import Servers
 from benchmarks.subjects import MODES, Question
-from gateway.app import make_runner, open_gateway
+from gateway.app import make_door, open_gateway
 from gateway.settings.loader import load
 from gateway.settings.model import Settings
 
@@ -167,12 +166,9 @@ def _serving(environment: Mapping[str, str]) -> Iterator[tuple[str, asyncio.Abst
 async def _listening(settings: Settings) -> AsyncIterator[str]:
     async with open_gateway(settings) as gateway:
         await gateway.pool.first_look.wait()
-        runner = make_runner(gateway)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-        await runner.cleanup()
+        door = make_door(gateway)
+        yield f"http://{await door.open('127.0.0.1', 0)}"
+        await door.close()
 
 
 def _in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -6,12 +6,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
 
 import uvloop
-from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from gateway.door.bounds import Bounds
+from gateway.door.door import Door
 from gateway.serving.edge import Edge
 from gateway.serving.gateway import Gateway
 from gateway.serving.reader import Reader
@@ -24,8 +24,6 @@ from gateway.upstream.slots import Slots
 _LOG = logging.getLogger("gateway")
 _DRAIN = 30.0  # seconds for requests in flight to finish
 _LOOK = 0.02
-_CUT_OFF = 0.5  # seconds, after that, for handlers to notice
-_LINGER = 2.0  # seconds to read on after a refusal, so that the client sees it
 
 
 @asynccontextmanager
@@ -52,44 +50,30 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings) -> int:
     async with open_gateway(settings) as gateway:
-        runner = make_runner(gateway)
-        await runner.setup()
+        door = make_door(gateway)
         try:
-            return await _listen(runner, gateway)
+            return await _listen(door, gateway)
         finally:
-            await runner.cleanup()
+            await door.close()
 
 
-async def _listen(runner: web.ServerRunner, gateway: Gateway) -> int:
+async def _listen(door: Door, gateway: Gateway) -> int:
     wanted = gateway.settings
     try:
-        await web.TCPSite(runner, wanted.host, wanted.port).start()
+        address = await door.open(wanted.host, wanted.port)
     except OSError as error:
         print(f"scg: cannot listen on {wanted.host}:{wanted.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 2
-    host, port = runner.addresses[0][:2]
-    _LOG.info("listening on http://%s:%s, base URL http://%s:%s/v1", host, port, host, port)
+    _LOG.info("listening on http://%s, base URL http://%s/v1", address, address)
     stop, hurry = _signals()
     await stop.wait()
-    await _drain(gateway, hurry)
+    await _drain(gateway, door, hurry)
     return 0
 
 
-def make_runner(gateway: Gateway) -> web.ServerRunner:
-    """How requests are served: by `Edge`, straight from aiohttp's server. A client that leaves cancels its handler."""
-    loop, max_body = asyncio.get_running_loop(), gateway.settings.limits.max_body
-
-    def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=max_body)
-
-    server = web.Server(
-        Edge(gateway),
-        request_factory=request,
-        handler_cancellation=True,
-        access_log=None,
-        lingering_time=_LINGER,
-    )
-    return web.ServerRunner(server, shutdown_timeout=_CUT_OFF)
+def make_door(gateway: Gateway) -> Door:
+    """How requests come in: through `Edge`, over HTTP/1.1. A client that leaves cancels its handler."""
+    return Door(Edge(gateway), Bounds(max_body=gateway.settings.limits.max_body))
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
@@ -104,13 +88,14 @@ def _signals() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, hurry
 
 
-async def _drain(gateway: Gateway, hurry: asyncio.Event) -> None:
-    """Refuse new requests on open connections, and let those in flight end, unless somebody is in a hurry."""
+async def _drain(gateway: Gateway, door: Door, hurry: asyncio.Event) -> None:
+    """Refuse new requests, and let those in flight end, unless somebody is in a hurry."""
     gateway.is_draining = True
+    door.drain()
     _LOG.info("draining: %s requests in flight", gateway.in_flight)
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN):
-            while gateway.in_flight and not hurry.is_set():  # noqa: ASYNC110  a plain counter, looked at only here
+            while door.busy and not hurry.is_set():  # noqa: ASYNC110  a count, looked at only here
                 await asyncio.sleep(_LOOK)
     if gateway.in_flight:
         _LOG.warning("%s requests are cut off", gateway.in_flight)

@@ -6,7 +6,10 @@
     - Forbidden            403
     - NotFound             404
     - MethodNotAllowed     405
+    - RequestTimeout       408
     - TooLarge             413
+    - UnsupportedEncoding  415
+    - HeaderTooLarge       431
   x NoAgreement            422, the policy rejects a vote without agreement
   x Overloaded             429
   x UpstreamAnswered       the upstream's own error, passed on byte for byte
@@ -76,11 +79,32 @@ class MethodNotAllowed(ClientError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(ClientError):
+    """408: a request that did not come in whole in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class TooLarge(ClientError):
     """413: a body over `limits.max_body`."""
 
     status = 413
     code = "body_too_large"
+
+
+class UnsupportedEncoding(ClientError):
+    """415: a body in a content coding that is not understood."""
+
+    status = 415
+    code = "unsupported_encoding"
+
+
+class HeaderTooLarge(ClientError):
+    """431: a header over its bound."""
+
+    status = 431
+    code = "header_too_large"
 
 
 class NoAgreement(GatewayError):

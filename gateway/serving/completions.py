@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
 
-from aiohttp import web
-
+from gateway.door.answer import Answer
+from gateway.door.request import Reply, Request
 from gateway.errors import GatewayError
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
@@ -16,7 +17,6 @@ from gateway.serving.responses import EVENT_STREAM, JSON, error_event, landing_r
 from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of
 from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted
-from gateway.serving.whole import WholeResponse
 from gateway.store.flights import Flight
 from gateway.wire.headers import describe, sent_on
 from gateway.wire.sse import encode_comment, encode_event
@@ -28,21 +28,19 @@ _HOLD_HEAD = 10.0
 _KEEP_ALIVE = 5.0
 
 
-async def chat_completions(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
+def chat_completions(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, Any, Reply]:
     """POST /v1/chat/completions."""
-    return await _complete(gateway, request, trace, CHAT)
+    return _complete(gateway, request, trace, CHAT)
 
 
-async def completions(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
+def completions(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, Any, Reply]:
     """POST /v1/completions."""
-    return await _complete(gateway, request, trace, COMPLETIONS)
+    return _complete(gateway, request, trace, COMPLETIONS)
 
 
-async def _complete(
-    gateway: Gateway, request: web.BaseRequest, trace: Trace, endpoint: Endpoint
-) -> web.StreamResponse:
+async def _complete(gateway: Gateway, request: Request, trace: Trace, endpoint: Endpoint) -> Reply:
     trace.endpoint = endpoint.label
-    wanted = gateway.reader.read(endpoint, await request.read(), request.headers)
+    wanted = gateway.reader.read(endpoint, request.read(), request.headers)
     trace.model, trace.policy = wanted.model, "none"
     if isinstance(wanted, Untouched):
         return await forward(
@@ -67,7 +65,7 @@ def _seen_by(landing: Landing, *, is_joined: bool) -> Landing:
     return Landing(landing.pin, "joined", "scg; fwd=miss; collapsed", landing.key, landing.upstream_seconds)
 
 
-def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> WholeResponse:
+def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> Answer:
     """The whole answer at once."""
     trace.note(landing)
     gateway.metrics.returned(landing.pin.returned)
@@ -81,13 +79,13 @@ def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> 
 
 async def _hold(
     gateway: Gateway,
-    request: web.BaseRequest,
+    request: Request,
     trace: Trace,
     flight: Flight[Landing],
     wanted: Wanted,
     *,
     is_joined: bool,
-) -> web.StreamResponse:
+) -> Reply:
     """Wait for the verdict with the connection kept alive, then replay the winner."""
     landed = asyncio.ensure_future(flight.landed())
     try:
@@ -97,16 +95,15 @@ async def _hold(
         trace.source = "joined" if is_joined else "vote"
         known = {"x-consistency-source": trace.source, "x-consistency-policy": wanted.policy.name}
         headers = {**known, "content-type": EVENT_STREAM, "x-request-id": trace.request_id}
-        response = web.StreamResponse(headers=headers | {"cache-control": "no-cache"})
-        await response.prepare(request)
+        stream = request.begin(200, (headers | {"cache-control": "no-cache"}).items())
         gateway.metrics.first_chunk(trace.source, perf_counter() - trace.began)
         while not (await asyncio.wait({landed}, timeout=_KEEP_ALIVE))[0]:
-            await response.write(encode_comment("waiting for the verdict"))
-        await response.write(_ending(landed, wanted, trace, gateway))
-        await response.write_eof()
+            await stream.write(encode_comment("waiting for the verdict"))
+        await stream.write(_ending(landed, wanted, trace, gateway))
+        stream.end()
     finally:
         landed.cancel()
-    return response
+    return stream
 
 
 async def _first_of(landed: asyncio.Future[Landing], first_sample: asyncio.Event) -> None:

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import re
+from collections.abc import Coroutine
 from itertools import count
 from secrets import token_hex
 from time import perf_counter
+from typing import Any
 
-from aiohttp import HttpVersion11, web
-
-from gateway.errors import BadRequest, Draining, GatewayError, Overloaded, TooLarge, UpstreamAnswered
+from gateway.door.answer import Answer
+from gateway.door.request import Reply, Request
+from gateway.errors import Draining, GatewayError, Overloaded, UpstreamAnswered
 from gateway.serving.gateway import Gateway
 from gateway.serving.responses import error_response
 from gateway.serving.routes import find_handler
@@ -22,43 +24,61 @@ _PROCESS, _NUMBERS = token_hex(10), count()
 
 
 class Edge:
-    """Takes every request of a server."""
+    """Takes every request of a door."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Give the request an id, count it, and turn whatever goes wrong into an error that clients understand."""
+    def __call__(self, request: Request) -> Answer | Coroutine[Any, Any, Reply]:
+        """Give the request an id, count it, and turn whatever goes wrong into an error that clients understand.
+
+        What needs no waiting is answered at once, without a task.
+        """
         gateway = self._gateway
         given = request.headers.get("x-request-id")
         trace = Trace(given if given and _REQUEST_ID.fullmatch(given) else _new_id(), perf_counter())
-        is_ours = request.path.startswith("/v1/")
-        gateway.in_flight += is_ours
+        trace.is_ours = request.path.startswith("/v1/")
+        gateway.in_flight += trace.is_ours
+        reply: Answer | Coroutine[Any, Any, Reply]
         try:
-            if is_ours:
+            if trace.is_ours:
                 _admit(gateway)
-            if "expect" in request.headers:
-                _go_on(request)
-            response = await find_handler(request.method, request.path)(gateway, request, trace)
-            trace.status = trace.status or response.status
-        except GatewayError as error:
-            response = _failed(error, trace)
-        except web.HTTPException as error:
-            response = _failed(_translate(error), trace)
-        except ConnectionError:  # the client left while it was written to
-            trace.status = _CLIENT_LEFT
-            response = web.Response(status=_CLIENT_LEFT)
+            reply = find_handler(request.method, request.path)(gateway, request, trace)
+        except Exception as error:  # noqa: BLE001  the outermost place, see _failed
+            reply = _failed(error, trace)
+        if not isinstance(reply, Answer):
+            return self._wait_for(reply, trace)
+        self._close(trace, reply)
+        return reply
+
+    def refuse(self, error: GatewayError) -> Answer:
+        """The answer to what is no request."""
+        return error_response(error, _new_id())
+
+    async def _wait_for(self, coming: Coroutine[Any, Any, Reply], trace: Trace) -> Reply:
+        reply: Reply | None = None
+        try:
+            reply = await coming
         except asyncio.CancelledError:
             trace.status = _CLIENT_LEFT
             raise
-        except Exception:  # noqa: BLE001  the outermost place: a bug must not become a broken connection
-            _LOG.exception("a bug in the gateway, request %s", trace.request_id)
-            response = _failed(GatewayError("internal error; the gateway's log has more"), trace)
+        except Exception as error:  # noqa: BLE001  likewise
+            reply = _failed(error, trace)
         finally:
-            gateway.in_flight -= is_ours
-            if trace.endpoint:
-                _count(gateway, trace)
-        return response
+            self._close(trace, reply)
+        return reply
+
+    def _close(self, trace: Trace, reply: Reply | None) -> None:
+        """Count the request."""
+        gateway = self._gateway
+        gateway.in_flight -= trace.is_ours
+        if not trace.endpoint:
+            return
+        if reply is not None and not trace.status:
+            trace.status = reply.status
+        seconds = perf_counter() - trace.began
+        labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
+        gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))
 
 
 def _new_id() -> str:
@@ -66,19 +86,9 @@ def _new_id() -> str:
     return f"{_PROCESS}{next(_NUMBERS):012x}"
 
 
-def _go_on(request: web.BaseRequest) -> None:
-    """Tell a client that waits for it to send its body (RFC 9110, section 10.1.1)."""
-    if (
-        request.headers["expect"].lower() == "100-continue"
-        and request.version >= HttpVersion11
-        and request.transport
-    ):
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
 def _admit(gateway: Gateway) -> None:
     if gateway.is_draining:
-        raise Draining("shutting down", headers=(("retry-after", "1"), ("connection", "close")))
+        raise Draining("shutting down", headers=(("retry-after", "1"),))
     if gateway.in_flight > gateway.settings.limits.max_in_flight:
         raise Overloaded(
             f"more than limits.max_in_flight {gateway.settings.limits.max_in_flight} requests at once",
@@ -86,19 +96,13 @@ def _admit(gateway: Gateway) -> None:
         )
 
 
-def _failed(error: GatewayError, trace: Trace) -> web.Response:
+def _failed(error: Exception, trace: Trace) -> Answer:
+    """What the client is told. A bug must not become a broken connection, so nothing is raised any more."""
+    if isinstance(error, ConnectionError):  # the client left while it was written to
+        trace.status = _CLIENT_LEFT
+        return Answer(_CLIENT_LEFT)
+    if not isinstance(error, GatewayError):
+        _LOG.error("a bug in the gateway, request %s", trace.request_id, exc_info=error)
+        error = GatewayError("internal error; the gateway's log has more")
     trace.status = error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
     return error_response(error, trace.request_id)
-
-
-def _translate(error: web.HTTPException) -> GatewayError:
-    """The framework's own refusals."""
-    if error.status == 413:
-        return TooLarge("the body is over limits.max_body", headers=(("connection", "close"),))
-    return BadRequest(error.reason)
-
-
-def _count(gateway: Gateway, trace: Trace) -> None:
-    seconds = perf_counter() - trace.began
-    labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
-    gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 import msgspec
-from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from gateway import __version__
+from gateway.door.answer import Answer
+from gateway.door.request import Reply, Request
 from gateway.errors import BadRequest, NotFound, UpstreamUnreachable
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
@@ -20,12 +21,12 @@ from gateway.wire.headers import sent_on
 PIN_PATH = "/v1/consistency/cache/"
 
 
-async def healthz(_gateway: Gateway, _request: web.BaseRequest, _trace: Trace) -> web.Response:
+def healthz(_gateway: Gateway, _request: Request, _trace: Trace) -> Answer:
     """200 while the process lives."""
     return _json({"status": "ok"})
 
 
-async def readyz(gateway: Gateway, _request: web.BaseRequest, _trace: Trace) -> web.Response:
+def readyz(gateway: Gateway, _request: Request, _trace: Trace) -> Answer:
     """200 once requests make sense, even if degraded: hits are served with everything else down."""
     if gateway.is_draining or not gateway.pool.first_look.is_set():
         return _json({"status": "draining" if gateway.is_draining else "starting", "reasons": []}, status=503)
@@ -39,14 +40,14 @@ async def readyz(gateway: Gateway, _request: web.BaseRequest, _trace: Trace) -> 
     return _json({"status": "degraded" if reasons else "ok", "reasons": reasons})
 
 
-async def metrics(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
+def metrics(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
     """The metrics, in the text format that the scraper prefers."""
     gateway.metrics.in_flight.set(gateway.in_flight)
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return web.Response(body=encode(gateway.metrics.registry), headers={"content-type": content_type})
+    return Answer(200, [("content-type", content_type)], encode(gateway.metrics.registry))
 
 
-async def models(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
+async def models(gateway: Gateway, request: Request, trace: Trace) -> Reply:
     """GET /v1/models: the upstream's own answer, or those of all upstreams, each model once."""
     trace.endpoint, trace.source = "models", "passthrough"
     if len(gateway.pool.upstreams) == 1:
@@ -63,7 +64,7 @@ async def models(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> we
     return _json({"object": "list", "data": list(found.values())})
 
 
-async def get_pin(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
+async def get_pin(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
     """GET /v1/consistency/cache/{key}: what is pinned, and what was said of it."""
     require_admin(request)
     key = _key(request)
@@ -75,7 +76,7 @@ async def get_pin(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> 
     return _json({"key": key, "ttl": round(found.ttl, 3), "where": found.where, **pin})
 
 
-async def delete_pin(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
+async def delete_pin(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
     """DELETE /v1/consistency/cache/{key}: the next request votes again."""
     require_admin(request)
     key = _key(request)
@@ -84,7 +85,7 @@ async def delete_pin(gateway: Gateway, request: web.BaseRequest, _trace: Trace) 
     return _json({"key": key, "deleted": True})
 
 
-async def summary(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> web.Response:
+def summary(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
     """GET /v1/consistency/summary: how often results agree, in short."""
     require_admin(request)
     return _json(
@@ -101,12 +102,12 @@ async def summary(gateway: Gateway, request: web.BaseRequest, _trace: Trace) -> 
     )
 
 
-def _key(request: web.BaseRequest) -> str:
+def _key(request: Request) -> str:
     key = request.path.removeprefix(PIN_PATH)
     if len(key) != 64 or not all(digit in "0123456789abcdef" for digit in key):
         raise BadRequest("a key is 64 hex digits, as in x-consistency-key", param="key")
     return key
 
 
-def _json(value: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(value), headers={"content-type": JSON})
+def _json(value: object, status: int = 200) -> Answer:
+    return Answer(status, [("content-type", JSON)], msgspec.json.encode(value))

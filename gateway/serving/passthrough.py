@@ -1,10 +1,11 @@
 """Requests that go through as they are, streamed, to one upstream: everything that is not voted on."""
 
+from collections.abc import Coroutine
 from time import perf_counter
+from typing import Any
 
-from aiohttp import web
-from multidict import CIMultiDict
-
+from gateway.door.answer import BARE, Answer
+from gateway.door.request import Reply, Request
 from gateway.errors import (
     BadRequest,
     DeadlineExceeded,
@@ -16,7 +17,6 @@ from gateway.errors import (
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.trace import Trace
-from gateway.serving.whole import WholeResponse
 from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
 from gateway.wire.headers import passed_through
 
@@ -27,30 +27,27 @@ _ADMIN = ("load_lora_adapter", "unload_lora_adapter")
 _MADE_ANEW = frozenset({"content-encoding", "x-request-id"})
 
 _SHORT = 1 << 20
-_BARE = frozenset({204, 304})  # statuses that have no body, whatever their header says
 _OURS = frozenset({"x-request-id", "date"})
 
 
-async def pass_through(gateway: Gateway, request: web.BaseRequest, trace: Trace) -> web.StreamResponse:
+def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, Any, Reply]:
     """Any other path under /v1, /tokenize and /detokenize."""
     trace.endpoint = "other"
     if any(part in {".", ".."} for part in request.path.split("/")):
         raise BadRequest("the path goes up the tree")
     if request.path.rsplit("/", 1)[-1] in _ADMIN:
         require_admin(request)
-    return await forward(gateway, request, trace, await request.read(), model="")
+    return forward(gateway, request, trace, request.read(), model="")
 
 
-async def forward(
-    gateway: Gateway, request: web.BaseRequest, trace: Trace, body: bytes, model: str
-) -> web.StreamResponse:
+async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
     """Send the request on, and its answer back as it comes. A dead upstream is skipped, if another is there."""
     trace.source = "passthrough"
-    headers = [pair for pair in passed_through(request.headers.items()) if pair[0] not in _MADE_ANEW]
+    headers = [pair for pair in passed_through(request.headers.pairs) if pair[0] not in _MADE_ANEW]
     headers.append(("x-request-id", trace.request_id))
     failure: UpstreamFailure = Unreachable("no upstream")
     for upstream in gateway.pool.turn(model):
-        url = upstream.settings.url + request.rel_url.raw_path_qs
+        url = upstream.settings.url + request.target
         if not await upstream.slots.take(gateway.settings.timeouts.first_byte):
             raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
         upstream.meter.started()
@@ -76,32 +73,27 @@ async def forward(
     raise _told(failure) from failure
 
 
-async def _relay(request: web.BaseRequest, exchange: Exchange, trace: Trace) -> web.StreamResponse:
+async def _relay(request: Request, exchange: Exchange, trace: Trace) -> Reply:
     """The answer to the client, at once if it is short, else piece by piece."""
     fields = [pair for pair in passed_through(exchange.headers) if pair[0] not in _OURS]
     fields += (("x-request-id", trace.request_id), ("x-consistency-source", "passthrough"))
-    length = field(exchange.headers, "content-length")
-    if (
-        length.isdigit()
-        and int(length) <= _SHORT
-        and request.method != "HEAD"
-        and exchange.status not in _BARE
-    ):
-        return WholeResponse(exchange.status, fields, await read_all(exchange, _SHORT))
+    said = field(exchange.headers, "content-length")
+    length = int(said) if said.isdigit() else None
+    has_body = request.method != "HEAD" and exchange.status not in BARE
+    if has_body and length is not None and length <= _SHORT:
+        return Answer(exchange.status, fields, await read_all(exchange, _SHORT))
     piece = await exchange.piece()
-    response = web.StreamResponse(status=exchange.status, headers=CIMultiDict(fields))
-    await response.prepare(request)
+    stream = request.begin(exchange.status, fields, length=length)
     try:
         while piece:
-            await response.write(piece)
+            await stream.write(piece)
             piece = await exchange.piece()
     except UpstreamFailure:
         trace.status = 502
-        if request.transport is not None:
-            request.transport.abort()  # an answer cut short must not look whole
-        return response
-    await response.write_eof()
-    return response
+        stream.abort()  # an answer cut short must not look whole
+    else:
+        stream.end()
+    return stream
 
 
 def _told(failure: UpstreamFailure) -> GatewayError:

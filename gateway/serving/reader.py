@@ -6,24 +6,24 @@ what a cache is for, is recognised by them: no parsing, no hashing of what was p
 
 from collections import OrderedDict
 
-from multidict import MultiMapping, istr
-
+from gateway.door.head import Headers
 from gateway.serving.policies import HEADERS
 from gateway.serving.wanted import Endpoint, Untouched, Wanted, read_request
 from gateway.settings.model import Settings
 from gateway.wire.headers import TENANT
 
-CACHE_CONTROL = istr("cache-control")
-
-# Everything in a header that `read_request` looks at, with what CACHE_CONTROL says on all of its lines.
-_FIELDS = tuple(istr(name) for name in (*HEADERS, *TENANT))
+# Everything in a header that `read_request` looks at, but for cache-control, which may come on several lines.
+_FIELDS = (*HEADERS, *TENANT)
 _BOUND = 4 << 20  # bytes that are remembered, counted as below
 _LONGEST = 64 << 10  # a longer body is rarely sent twice, and its parsing is small beside its transport
 _ENTRY = (
     2 << 10
 )  # what is read from the shortest request takes this much, and longer ones some four times their size
 
-_Seen = tuple[Endpoint, bytes, tuple[str | None, ...], str]
+_Said = tuple[
+    tuple[str | None, ...], str
+]  # the values of _FIELDS, and what cache-control says on all of its lines
+_Seen = tuple[Endpoint, bytes, _Said]
 
 
 class Reader:
@@ -37,15 +37,15 @@ class Reader:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def read(self, endpoint: Endpoint, raw: bytes, headers: MultiMapping[str]) -> Wanted | Untouched:
+    def read(self, endpoint: Endpoint, raw: bytes, headers: Headers) -> Wanted | Untouched:
         """Read a request; BadRequest names what cannot be taken."""
-        cache_control = ",".join(headers.getall(CACHE_CONTROL, ()))
-        seen = (endpoint, raw, tuple([headers.get(name) for name in _FIELDS]), cache_control)
+        said = headers.once(_what_matters)
+        seen = (endpoint, raw, said)
         read = self._seen.get(seen)
         if read is not None:
             self._seen.move_to_end(seen)
             return read
-        read = read_request(self._settings, endpoint, raw, headers, cache_control)
+        read = read_request(self._settings, endpoint, raw, headers, said[1])
         if _size(seen) <= _LONGEST:
             self._keep(seen, read)
         return read
@@ -58,6 +58,10 @@ class Reader:
             self._size -= _size(forgotten)
 
 
+def _what_matters(headers: Headers) -> _Said:
+    return tuple([headers.get(name) for name in _FIELDS]), ",".join(headers.getall("cache-control"))
+
+
 def _size(seen: _Seen) -> int:
-    _, raw, fields, cache_control = seen
+    _, raw, (fields, cache_control) = seen
     return _ENTRY + len(raw) + len(cache_control) + sum(len(value) for value in fields if value)

@@ -3,12 +3,10 @@
 import json
 
 import msgspec
-from aiohttp import web
-from multidict import CIMultiDict
 
+from gateway.door.answer import Answer
 from gateway.errors import GatewayError, UpstreamAnswered
 from gateway.serving.landing import Landing
-from gateway.serving.whole import WholeResponse
 from gateway.wire.headers import describe
 
 JSON = "application/json"
@@ -17,7 +15,7 @@ EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 def landing_response(
     landing: Landing, request_id: str, content_type: str, body: bytes, seconds: float
-) -> WholeResponse:
+) -> Answer:
     """The response of an answer. `seconds` is how long the request took in all."""
     upstream = min(landing.upstream_seconds, seconds)
     fields = describe(landing.pin, landing.source, landing.key)
@@ -29,7 +27,7 @@ def landing_response(
     )
     for name, value in landing.headers:
         fields.setdefault(name, value)
-    return WholeResponse(200, fields.items(), body)
+    return Answer(200, fields.items(), body)
 
 
 def error_body(error: GatewayError) -> bytes:
@@ -39,15 +37,15 @@ def error_body(error: GatewayError) -> bytes:
     return json.dumps(_own_words(error)).encode()  # ASCII, whatever of the client's is quoted
 
 
-def error_response(error: GatewayError, request_id: str) -> web.Response:
+def error_response(error: GatewayError, request_id: str) -> Answer:
     """The response that tells a client what went wrong."""
-    headers = CIMultiDict({"content-type": JSON, "x-request-id": request_id})
-    for name, value in error.headers:
-        headers[name] = value
+    fields = {"content-type": JSON, "x-request-id": request_id} | {
+        name.lower(): value for name, value in error.headers
+    }
     if error.should_retry is not None:
-        headers["x-should-retry"] = "true" if error.should_retry else "false"
+        fields["x-should-retry"] = "true" if error.should_retry else "false"
     status = error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
-    return web.Response(status=status, body=error_body(error), headers=headers)
+    return Answer(status, fields.items(), error_body(error))
 
 
 def error_event(error: GatewayError) -> bytes:

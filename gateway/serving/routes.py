@@ -1,16 +1,18 @@
 """Which function answers which path."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 
-from aiohttp import web
-
+from gateway.door.answer import Answer
+from gateway.door.request import Reply, Request
 from gateway.errors import MethodNotAllowed, NotFound
 from gateway.serving import completions, operations
 from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import pass_through
 from gateway.serving.trace import Trace
 
-Handler = Callable[[Gateway, web.BaseRequest, Trace], Awaitable[web.StreamResponse]]
+# What needs no waiting is a plain function, or returns at once.
+Handler = Callable[[Gateway, Request, Trace], Answer | Coroutine[Any, Any, Reply]]
 
 _PATHS: Mapping[str, Mapping[str, Handler]] = {
     "/v1/chat/completions": {"POST": completions.chat_completions},

@@ -11,6 +11,7 @@ class Trace:
 
     request_id: str
     began: float
+    is_ours: bool = False  # counts as a request in flight
     endpoint: str = ""  # "" is not counted: health checks, metrics
     model: str = ""
     policy: str = "none"

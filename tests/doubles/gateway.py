@@ -14,7 +14,7 @@ from yarl import URL
 from gateway import app
 from gateway.serving.gateway import Gateway
 from gateway.settings.model import Settings, UpstreamSettings
-from tests.doubles.upstream import Upstream, open_site
+from tests.doubles.upstream import Upstream
 
 Fields = Mapping[str, str] | CIMultiDict[str]
 
@@ -95,5 +95,10 @@ async def open_gateway_for(settings: Settings) -> AsyncIterator[Client]:
     """A gateway with these settings, once its first look at the upstreams has ended."""
     async with app.open_gateway(settings) as inside:
         await inside.pool.first_look.wait()
-        async with open_site(app.make_runner(inside)) as url, ClientSession() as session:
-            yield Client(url, session, inside)
+        door = app.make_door(inside)
+        address = await door.open("127.0.0.1", 0)
+        try:
+            async with ClientSession() as session:
+                yield Client(f"http://{address}", session, inside)
+        finally:
+            await door.close()

@@ -87,9 +87,10 @@ def test_64_copies_from_8_threads_are_one_answer(
     """64 copies at once: one vote, one answer; another gateway process then serves it from Redis."""
 
     def ask(running: Running) -> tuple[str, str, str]:
-        raw = client_of(running).chat.completions.with_raw_response.create(
-            model="demo", messages=SUM, temperature=0.8, seed=11, max_tokens=200
-        )
+        with client_of(running) as client:
+            raw = client.chat.completions.with_raw_response.create(
+                model="demo", messages=SUM, temperature=0.8, seed=11, max_tokens=200
+            )
         return raw.text, raw.headers["x-consistency-source"], raw.headers["x-consistency-agreement"]
 
     with ThreadPoolExecutor(8) as pool:

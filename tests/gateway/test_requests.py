@@ -5,9 +5,9 @@ import json
 from typing import Any
 
 import pytest
-from multidict import CIMultiDict
 
 from gateway.core.policy import PRESETS
+from gateway.door.head import Headers
 from gateway.serving.wanted import CHAT as CHAT_ENDPOINT
 from gateway.settings.model import Limits, Settings, UpstreamSettings
 from tests.doubles.gateway import HELLO, open_gateway, open_gateway_for
@@ -232,7 +232,7 @@ async def test_what_is_remembered_of_requests_is_bounded() -> None:
     async with open_upstream("a") as upstream, open_gateway(upstream) as client:
         for number in range(3000):
             raw = b'{"model":"m","messages":[],"seed":%d}' % number
-            client.inside.reader.read(CHAT_ENDPOINT, raw, CIMultiDict(authorization="k" * 1000))
+            client.inside.reader.read(CHAT_ENDPOINT, raw, Headers([("authorization", "k" * 1000)]))
         assert len(client.inside.reader) < 1500
 
 

@@ -1,0 +1,204 @@
+"""One client's requests: read ahead a little, answered one after the other."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Coroutine
+from math import inf
+from typing import Any
+
+from gateway.door.answer import BARE, Answer, Fields, encode_head, field_lines
+from gateway.door.head import Head
+from gateway.door.line import Line
+from gateway.door.reading import Reading
+from gateway.door.request import Reply, Request
+from gateway.door.site import Site
+from gateway.door.stream import Stream
+from gateway.errors import ClientError, RequestTimeout
+
+_LOG = logging.getLogger("gateway")
+_TOGETHER = 64 << 10  # bytes up to which head and body are joined rather than written one after the other
+
+
+class Connection(Line):
+    """Takes requests off a line and gives them to the application, one at a time."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.max_body = site.bounds.max_body
+        self.task: asyncio.Task[None] | None = None  # that makes the answer, if it takes time
+        self._application = site.application
+        self._reading = Reading(self, site.bounds, site.heads)
+        self._waiting: deque[Request] = deque()
+        self._request: Request | None = None  # that is being answered
+        self._stream: Stream | None = None  # its answer, if that has begun
+        self._refusal: ClientError | None = None  # to be told once all that came before is answered
+        self._owes_continue = False
+        self._stays = True  # whether the connection outlives the answer
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is something to answer or to send."""
+        return self._request is not None or self.unsent > 0
+
+    def drain(self) -> None:
+        """End it if it is idle; otherwise its next answer is the last."""
+        if self._request is None and self._reading.is_between and not self.is_closing:
+            self.hang_up(is_heard=True)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self.gets_on():
+            return
+        if self.is_closing or self.is_full:
+            self.abort()
+        elif self._request is not None:
+            self.deadline = inf
+        elif self._reading.is_between:
+            self.hang_up(is_heard=True)
+        else:
+            self._reading.give_up(RequestTimeout("the request did not come in time"))
+            self._advance()
+
+    # What the transport says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come."""
+        super().connection_made(transport)
+        self._site.connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests; after the last one nobody listens."""
+        reading = self._reading
+        if reading.is_over:
+            return
+        reading.feed(data)
+        if self._request is None:
+            self._advance()
+            if reading.is_in_body:
+                self.deadline = self._site.now + self._bounds.body
+        elif self._waiting:
+            self.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up: the next one, if nobody else waited for that."""
+        super().resume_writing()
+        if self._request is None:
+            self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody waits for an answer any more."""
+        super().connection_lost(exc)
+        self._site.connections.discard(self)
+        self._waiting.clear()
+        if self.task is not None:  # not before its first step, without which nothing in it would ever run
+            asyncio.get_running_loop().call_soon(self.task.cancel)
+
+    # What was read.
+
+    def begun(self) -> None:
+        """A request has begun."""
+        self.deadline = self._site.now + self._bounds.head
+
+    def asked_to_continue(self) -> None:
+        """Its client waits for a word before it sends the body."""
+        self._owes_continue = True
+
+    def take(self, head: Head, body: bytes, problem: ClientError | None = None) -> None:
+        """It is in."""
+        self._owes_continue = False
+        self._waiting.append(Request(head, body, problem, self))
+
+    def refuse(self, error: ClientError) -> None:
+        """It is none."""
+        self._refusal = error
+
+    # Answering.
+
+    def begin(self, request: Request, status: int, fields: Fields, length: int | None) -> Stream:
+        """Send the head of an answer whose body is to come; ConnectionResetError if the client has left."""
+        is_bare = request.method == "HEAD" or status in BARE
+        is_chunked = length is None and status not in BARE and request.head.is_http11
+        is_delimited = is_bare or is_chunked or length is not None
+        lines = field_lines(fields) + self._connection_line(request, is_delimited=is_delimited)
+        if is_chunked:
+            lines += "transfer-encoding: chunked\r\n"
+        elif length is not None and status not in BARE:
+            lines += f"content-length: {length}\r\n"
+        self.send(encode_head(status, lines))
+        self._stream = Stream(self, status, length, chunked=is_chunked, bare=is_bare)
+        return self._stream
+
+    def _advance(self) -> None:
+        """Answer what waits, as far as that can be done at once, and see what is next."""
+        while self._waiting and self._request is None and not (self.is_full or self.is_closing):
+            self._serve(self._waiting.popleft())
+        if self.is_closing:
+            return
+        if self._request is not None or self.is_full:
+            if self._waiting:
+                self.pause()
+        elif self._refusal is not None:
+            self._send_whole(self._application.refuse(self._refusal), "", "connection: close\r\n")
+            self.hang_up(is_heard=False)
+        else:
+            self.listen()
+            if self._owes_continue:
+                self._owes_continue = False
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _serve(self, request: Request) -> None:
+        self._request = request
+        self.deadline = inf
+        reply = self._application(request)
+        if isinstance(reply, Answer):
+            self._end(request, reply)
+        else:
+            self.task = asyncio.get_running_loop().create_task(self._wait_for(request, reply))
+
+    async def _wait_for(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
+        try:
+            self._end(request, await reply)
+        except Exception:  # noqa: BLE001  the application raises none, but what it answers may be unfit to send
+            _LOG.exception("an answer to %s %s could not be sent", request.method, request.path)
+            self.abort()
+        else:
+            self.task = None
+            self._advance()
+
+    def _end(self, request: Request, reply: Reply) -> None:
+        """The reply is there: send it, unless that is done, and be free for the next request."""
+        if self._stream is None:
+            assert isinstance(reply, Answer)
+            self._send_whole(reply, request.method, self._connection_line(request))
+        elif not self._stream.is_ended:
+            self.abort()  # an answer cut short must not look whole
+        self._request = self._stream = None
+        self.deadline = self._site.now + (
+            self._bounds.idle if self._reading.is_between else self._bounds.head
+        )
+        if not (self._stays or self.is_closing):
+            self._waiting.clear()
+            self.hang_up(is_heard=not self._reading.is_cut)
+
+    def _send_whole(self, answer: Answer, method: str, connection: str) -> None:
+        body, status = answer.body, answer.status
+        length = "" if status in BARE else f"content-length: {len(body)}\r\n"
+        head = encode_head(status, f"{answer.lines}{length}{connection}")
+        if self._transport.is_closing():
+            return  # the client has left
+        if method == "HEAD" or status in BARE:
+            self._transport.write(head)
+        elif len(body) <= _TOGETHER:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+
+    def _connection_line(self, request: Request, *, is_delimited: bool = True) -> str:
+        """The field that says whether the connection stays; noted for the end of the answer."""
+        head = request.head
+        self._stays = is_delimited and head.keep_alive and not (self._site.is_draining or request.is_broken)
+        if self._stays:
+            return "" if head.is_http11 else "connection: keep-alive\r\n"
+        return "connection: close\r\n"

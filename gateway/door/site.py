@@ -1,0 +1,23 @@
+"""What the connections of one door share."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.door.bounds import Bounds
+from gateway.door.heads import Heads
+from gateway.door.request import Application
+
+if TYPE_CHECKING:
+    from gateway.door.connection import Connection
+
+
+@dataclass(slots=True, eq=False)
+class Site:
+    """Who answers, within which bounds, and who is connected."""
+
+    application: Application
+    bounds: Bounds
+    now: float  # the loop's clock, as of the last tick
+    heads: Heads = field(default_factory=Heads)
+    connections: "set[Connection]" = field(default_factory=set)
+    is_draining: bool = False

@@ -1,0 +1,56 @@
+"""An answer that has begun, and whose body comes piece by piece."""
+
+from typing import Protocol
+
+
+class Sink(Protocol):
+    """Where the bytes go."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has not read what was sent before."""
+
+    async def drained(self) -> None:
+        """Wait until it has; ConnectionResetError if it leaves."""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes; ConnectionResetError if the client has left."""
+
+    def abort(self) -> None:
+        """End the connection at once."""
+
+
+class Stream:
+    """The body of an answer whose head is out: of known length, in chunks, or up to the connection's end."""
+
+    __slots__ = ("_is_bare", "_is_chunked", "_left", "_sink", "is_ended", "status")
+
+    def __init__(self, sink: Sink, status: int, length: int | None, *, chunked: bool, bare: bool) -> None:
+        self.status = status
+        self.is_ended = False
+        self._sink = sink
+        self._left = length
+        self._is_chunked = chunked
+        self._is_bare = bare  # HEAD, 204, 304: what is written goes nowhere
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece at once, then wait while the client reads slowly; ConnectionResetError if it has left."""
+        if piece and not self._is_bare:
+            if self._left is not None:
+                self._left -= len(piece)
+            self._sink.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece)
+        if self._sink.is_full:
+            await self._sink.drained()
+
+    def end(self) -> None:
+        """That was all."""
+        if self._left and not self._is_bare:
+            self.abort()  # it promised more, or less
+            return
+        if self._is_chunked and not self._is_bare:
+            self._sink.send(b"0\r\n\r\n")
+        self.is_ended = True
+
+    def abort(self) -> None:
+        """Break off: what was cut short must not look whole."""
+        self._sink.abort()

@@ -1,0 +1,124 @@
+"""Heads that are remembered: what comes again is understood as it was the first time."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.door.bounds import Bounds
+from gateway.door.head import Head, Headers
+from gateway.door.heads import Heads
+from gateway.door.reading import Reading
+from gateway.errors import ClientError
+from tests.door.raw_client import CLOSE, chunked, form, get, post
+
+Heard = list[tuple[object, ...]]
+
+
+class Listening:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: Heard = []
+
+    def begun(self) -> None:
+        pass
+
+    def asked_to_continue(self) -> None:
+        pass
+
+    def take(self, head: Head, body: bytes, problem: ClientError | None = None) -> None:
+        self.heard.append((head, head.headers.pairs, body, problem and problem.status))
+
+    def refuse(self, error: ClientError) -> None:
+        self.heard.append((error.status,))
+
+
+def read(pieces: Sequence[bytes], heads: Heads) -> Heard:
+    """What one connection hears, with what others have left in `heads`."""
+    listening = Listening()
+    reading = Reading(listening, Bounds(max_body=100), heads)
+    for piece in pieces:
+        if not reading.is_over:
+            reading.feed(piece)
+    return listening.heard
+
+
+class Forgetful(Heads):
+    """Never knows any."""
+
+    def keep(self, data: bytes, head: Head) -> None:
+        pass
+
+
+MESSAGES = [
+    get(), get("/b"), post(b"hello"), post(b"world"), post(b""), chunked(b"a"), get("/c", CLOSE), post(b"x" * 101),
+    form(b"POST", b"/d", b"Content-Length: 150"), b"\r\n\r\n" + get(), b"\r\n", get()[:-2], get()[:10],
+    post(get()), post(b"\r\n\r\n"), get("/e", b"Connection: upgrade", b"Upgrade: x"), b"x" * 50,
+    form(b"GET", b"/f", b"Content-Length: 1"), form(b"GET", b"a"),
+]  # fmt: skip
+
+
+@given(st.lists(st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=4), max_size=12), st.data())
+def test_remembering_changes_nothing(connections: list[list[bytes]], data: st.DataObject) -> None:
+    """Connections that share their heads hear what each would hear alone, however the bytes are cut."""
+    heads = Heads()
+    for messages in connections:
+        whole = b"".join(messages)
+        cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(whole) - 1)), max_size=3)))
+        pieces = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+        cut = messages if data.draw(st.booleans()) else pieces
+        assert read(cut, Forgetful()) == read(cut, heads)
+
+
+def test_the_same_bytes_give_the_same_head() -> None:
+    """A request that comes again has the very head it had before; another body has it as well."""
+    heads = Heads()
+    first, second, third = (
+        heard[0] for heard in read([post(b"hello"), post(b"hello"), post(b"world")], heads)
+    )
+    assert first is second is third
+    assert 1 == len(heads)
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        get() + form(b"POST", b"/evil", b"Content-Length: 60") + b"x" * 10,
+        get() + get("/evil"),
+        get() + get("/evil")[:-4],
+        post(b"hello") + b"GET",
+        b"\r\n" + get(),
+        chunked(b"a"),
+    ],
+)
+def test_only_whole_requests_are_remembered(poison: bytes) -> None:
+    """A request with anything before or after it in the same bytes leaves nothing behind."""
+    heads = Heads()
+    read([poison], heads)
+    assert read([get(), get()], Forgetful()) == read([get(), get()], heads)
+
+
+def test_memory_is_bounded() -> None:
+    """However many different heads come, what is kept stays below a bound, and the latest are known."""
+    heads = Heads()
+    for number in range(5000):
+        read([get("/a", b"X: %d" % number, b"Y: " + b"y" * 1000)], heads)
+    assert 500 < len(heads) < 1050
+    assert heads.find(get("/a", b"X: 4999", b"Y: " + b"y" * 1000))
+    read([get("/a", b"Y: " + b"y" * 5000)], heads)
+    assert not heads.find(get("/a", b"Y: " + b"y" * 5000))
+
+
+def test_what_is_made_of_a_head_is_made_once() -> None:
+    """`once` calls its function the first time only, and again for other fields."""
+    made: list[Headers] = []
+
+    def make(headers: Headers) -> str:
+        made.append(headers)
+        return headers["x"]
+
+    one, other = Headers([("x", "1")]), Headers([("x", "2")])
+    assert ["1", "1", "2"] == [headers.once(make) for headers in (one, one, other)]
+    assert [one, other] == made
