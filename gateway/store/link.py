@@ -1,8 +1,10 @@
 """The connection to Redis: a few calls, each whole under one time-out, and one error for all that can fail.
 
     PREFIX:pin:KEY    a pin
+    PREFIX:lease:KEY  who leads the key
     PREFIX:NAME       a short text
-    PREFIX:changed    the channel on which keys are announced whose pin is new, replaced or deleted
+    PREFIX:changed    the channel on which keys are announced whose pin is new, replaced or deleted, or whose
+                      lease was given back
 
 A change and its announcement are one transaction, so that neither is ever without the other. Bytes take their
 time: what is large has a second more for every 8 MiB.
@@ -21,19 +23,29 @@ from redis.exceptions import ResponseError, WatchError
 
 from gateway.core.pin import Pin
 from gateway.settings.model import CacheSettings
+from gateway.store import replies
 from gateway.store.announcements import Announcements, subscribe
 from gateway.store.away import Away, limit
-from gateway.store.codec import decode_pin, encode_pin
+from gateway.store.codec import encode_pin
 from gateway.store.pipe import Lookups, Reply
 from gateway.store.protocol import Found
 
 _TRIES = 3
-_NO_END = 86_400_000  # milliseconds that a pin without an end is taken to last: it is asked for again then
 _PACE = 8 << 20  # bytes a second that any line carries
 
 
-class Large(Exception):
-    """There is a value, too large for a look-up."""
+_CLAIM = """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+_RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return 1
+"""
 
 
 class Link:
@@ -64,7 +76,7 @@ class Link:
             stored, left = await self._lookups.ask(self._name(key))
         except OSError as error:
             raise Away(str(error)) from error
-        return _small(stored, left, began)
+        return replies.small(stored, left, began)
 
     async def fetch(self, key: str) -> Found | None:
         """As `glance`, after connecting if need be."""
@@ -74,7 +86,7 @@ class Link:
                 return await self.glance(key)
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.getrange(self._name(key), 0, Lookups.most - 1)
-            return _small(*await self._look_up(key, pipeline))
+            return replies.small(*await self._look_up(key, pipeline))
 
     async def fetch_large(self, key: str) -> Found | None:
         """The pin under this key, if it lives, however large it is."""
@@ -107,6 +119,22 @@ class Link:
         async with self._limit():
             return bool(await self._change(key, lambda to: to.delete(self._name(key))))
 
+    async def claim(self, key: str, owner: str, seconds: float) -> bool:
+        """Take or renew the lease of a key; whether `owner` has it."""
+        async with self._limit():
+            return bool(await self._redis.eval(_CLAIM, 1, self._lease(key), owner, str(_ms(seconds))))
+
+    async def release(self, key: str, owner: str) -> None:
+        """Give the lease back if `owner` has it, and announce that."""
+        async with self._limit():
+            told = f"{self._me} {key}"
+            await self._redis.eval(_RELEASE, 1, self._lease(key), owner, self._channel, told)
+
+    async def lease_left(self, key: str) -> float:
+        """Seconds that somebody still has the lease; 0 if nobody has."""
+        async with self._limit():
+            return replies.seconds(await self._redis.pttl(self._lease(key)))
+
     async def write(self, name: str, text: str) -> None:
         """Keep a text under a name."""
         async with self._limit():
@@ -115,7 +143,7 @@ class Link:
     async def read(self, name: str) -> str | None:
         """The text under this name."""
         async with self._limit():
-            found = _bytes(await _get(self._redis, f"{self._prefix}:{name}"))
+            found = replies.value(await _get(self._redis, f"{self._prefix}:{name}"))
         with suppress(UnicodeDecodeError):
             return None if found is None else found.decode()
         return None
@@ -139,7 +167,7 @@ class Link:
     async def _fetch(self, key: str) -> Found | None:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.get(self._name(key))
-        return _found(*await self._look_up(key, pipeline))
+        return replies.found(*await self._look_up(key, pipeline))
 
     async def _look_up(self, key: str, pipeline: Pipeline) -> tuple[Reply, Reply, float]:
         """What a pipeline that asks for the value brings, the time to live, and when it was asked."""
@@ -161,7 +189,7 @@ class Link:
         with suppress(WatchError):
             async with self._redis.pipeline() as transaction:
                 await transaction.watch(name)
-                if _decoded(await _get(transaction, name)) is None:
+                if replies.decoded(await _get(transaction, name)) is None:
                     transaction.multi()  # type: ignore[no-untyped-call]
                     transaction.delete(name)
                     await transaction.execute()
@@ -169,6 +197,9 @@ class Link:
     def _limit(self, size: int = 0) -> AbstractAsyncContextManager[None]:
         """One time-out, and more for many bytes, for all that is done inside."""
         return limit(self._timeout + size / _PACE)
+
+    def _lease(self, key: str) -> str:
+        return f"{self._prefix}:lease:{key}"
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}:pin:{key}"
@@ -185,36 +216,6 @@ def _connect(settings: CacheSettings) -> Redis:
         retry=Retry(NoBackoff(), 0),
         socket_keepalive=True,
     )
-
-
-def _small(stored: Reply, left: Reply, began: float) -> Found | None:
-    """As `_found`, of a value's beginning."""
-    if isinstance(stored, bytes) and len(stored) >= Lookups.most:
-        raise Large
-    return _found(stored, left, began)
-
-
-def _found(stored: Reply, left: Reply, began: float) -> Found | None:
-    """The pin in what Redis said, and its time to live less that of the question."""
-    pin = _decoded(stored)
-    if pin is None:
-        return None
-    if not isinstance(left, int):
-        raise Away(f"no time to live: {left}")
-    milliseconds = _NO_END if left == -1 else max(0, left)
-    return Found(pin, milliseconds / 1000 - (monotonic() - began), "redis")
-
-
-def _decoded(answer: Reply) -> Pin | None:
-    stored = _bytes(answer)
-    return None if stored is None else decode_pin(stored)
-
-
-def _bytes(answer: Reply) -> bytes | None:
-    """The value in an answer; one of another type counts as none."""
-    if isinstance(answer, Exception) and not str(answer).startswith("WRONGTYPE"):
-        raise Away(str(answer))
-    return answer if isinstance(answer, bytes) else None
 
 
 async def _get(client: Redis, name: str) -> Reply:

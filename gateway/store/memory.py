@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from gateway.core.pin import Pin
-from gateway.store.protocol import Found
+from gateway.store.protocol import LEASE, Found
 
 # What an entry costs beside its body: the pin, its key, the table's slot. Measured on CPython 3.11 as 0.9 KiB.
 _ENTRY = 1024
@@ -23,6 +23,7 @@ class MemoryStore:
     """Pins in a dictionary. `clock` counts seconds and never goes back."""
 
     is_degraded = False
+    lease = LEASE
 
     def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
         self.limit = limit
@@ -89,6 +90,17 @@ class MemoryStore:
     async def delete(self, key: str) -> bool:
         """Remove a pin; whether there was a living one."""
         return self.look_up(key) is not None and self.drop(key)
+
+    async def claim(self, key: str, owner: str) -> bool:  # noqa: ARG002  the protocol's
+        """Granted: this process's flights let nobody else ask."""
+        return True
+
+    async def release(self, key: str, owner: str) -> None:
+        """Nobody waits."""
+
+    async def follow(self, key: str) -> Found | None:
+        """The pin under this key, if it lives: nobody else leads."""
+        return self.look_up(key)
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a short text under a name."""

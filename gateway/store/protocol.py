@@ -15,8 +15,15 @@ class Found:
     where: str
 
 
+LEASE = 5.0  # seconds after which a leader that died is replaced
+
+
 class Store(Protocol):
-    """Pins by key. No method raises for a store that is away: it does what it can without it."""
+    """Pins by key, and leases of keys. No method raises for a store that is away: it does what it can without it."""
+
+    @property
+    def lease(self) -> float:
+        """Seconds that a lease lasts if it is not renewed."""
 
     @property
     def is_degraded(self) -> bool:
@@ -33,6 +40,22 @@ class Store(Protocol):
 
     async def delete(self, key: str) -> bool:
         """Remove a pin; whether there was one."""
+
+    async def claim(self, key: str, owner: str) -> bool:
+        """Take or renew the lease of a key: whether `owner` has it, for `lease` seconds from this call.
+
+        Granted wherever nobody can be asked: in a store of one process, whose flights see to it that only one
+        asks, and while the store proper is away. `gateway.store.lease.lead` renews and releases.
+        """
+
+    async def release(self, key: str, owner: str) -> None:
+        """Give the lease back if `owner` has it, and wake those who follow."""
+
+    async def follow(self, key: str) -> Found | None:
+        """Wait while another process has the lease: the pin as soon as there is one, None if the lease ends first.
+
+        Told by announcements, and if those are lost by looking, a few times a lease.
+        """
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a short text under a name, without an end."""

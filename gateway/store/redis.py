@@ -14,40 +14,33 @@ or deleted alone is replaced or deleted there. A key is told on before it is ask
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 
 from gateway.core.pin import Pin
 from gateway.settings.model import CacheSettings
 from gateway.store.announcements import Announcements
 from gateway.store.away import Away
-from gateway.store.link import Large, Link
+from gateway.store.bells import Bells
+from gateway.store.debts import Debts
+from gateway.store.link import Link
 from gateway.store.memory import MemoryStore
-from gateway.store.protocol import Found
+from gateway.store.protocol import LEASE, Found
+from gateway.store.replies import Large
 from gateway.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
 
 _RETRY_EVERY = 0.25
 _CHECK_EVERY = 0.25
-_TRIES = 3
-_MAX_OWED = 65_536
-
-
-@dataclass(slots=True, eq=False)
-class _Debt:
-    """What Redis is still to be told of a key: to take a pin if it has none, or the pin or its absence anyway."""
-
-    is_forced: bool
-    tries: int = 0
+_LOOKS = 5  # at somebody else's lease within the time that one lasts
 
 
 class RedisStore:
     """Pins in Redis, and what this process makes of Redis's absences."""
 
-    def __init__(self, settings: CacheSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: CacheSettings, metrics: Metrics, *, lease: float = LEASE) -> None:
+        self.lease = lease
         self.memory = MemoryStore(settings.memory)
         self._metrics = metrics
         self._link = Link(settings)
@@ -56,10 +49,8 @@ class RedisStore:
         self._is_alone = False
         self._is_closed = False
         self._changes = 0  # known to have happened; what was asked before the last one may be out of date
-        self._owed: OrderedDict[str, _Debt] = (
-            OrderedDict()
-        )  # a dict looks for its first entry past deleted ones
-        self._unwritten: dict[str, str] = {}
+        self._bells = Bells()
+        self._debts = Debts(self._link, self.memory)
         self._keeper = asyncio.create_task(self._keep_listening())
 
     @property
@@ -87,10 +78,10 @@ class RedisStore:
         before = self._changes
         try:
             async with self._asking():
-                await self._settle(key)
+                await self._debts.settle(key)
                 found = await self._link.pin(key, pin, ttl)
         except Away:
-            self._owe(key, is_forced=False)
+            self._debts.offer(key)
             return await self.memory.pin(key, pin, ttl)
         self._keep(key, found, before)
         return found.pin
@@ -102,10 +93,10 @@ class RedisStore:
             async with self._asking():
                 found = await self._link.replace(key, pin, ttl)
         except Away:
-            self._owe(key, is_forced=True)
+            self._debts.force(key)
             self.memory.put(key, pin, ttl)
         else:
-            self._owed.pop(key, None)
+            self._debts.forgive(key)
             self._keep(key, found, before)
             self._changes += 1
 
@@ -115,12 +106,38 @@ class RedisStore:
         try:
             async with self._asking():
                 was_there = await self._link.delete(key)
-            self._owed.pop(key, None)
+            self._debts.forgive(key)
         except Away:
-            self._owe(key, is_forced=True)
+            self._debts.force(key)
         self._changes += 1
         self.memory.drop(key)
         return was_there or was_here
+
+    async def claim(self, key: str, owner: str) -> bool:
+        """Take or renew the lease of a key; granted while Redis is away."""
+        try:
+            async with self._asking():
+                return await self._link.claim(key, owner, self.lease)
+        except Away:
+            return True
+
+    async def release(self, key: str, owner: str) -> None:
+        """Give the lease back if `owner` has it; without Redis it ends by itself."""
+        with suppress(Away):
+            async with self._asking():
+                await self._link.release(key, owner)
+        self._bells.ring(key)
+
+    async def follow(self, key: str) -> Found | None:
+        """Wait while another process has the lease: the pin as soon as there is one, None if the lease ends first."""
+
+        async def left() -> float:
+            with suppress(Away):
+                async with self._asking():
+                    return await self._link.lease_left(key)
+            return 0.0
+
+        return await self._bells.follow(key, left, self.get, self.lease / _LOOKS)
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a short text under a name, without an end."""
@@ -129,7 +146,7 @@ class RedisStore:
             async with self._asking():
                 await self._link.write(name, value)
         except Away:
-            self._unwritten[name] = value
+            self._debts.write(name, value)
 
     async def recall(self, name: str) -> str | None:
         """The text under this name."""
@@ -158,10 +175,10 @@ class RedisStore:
     async def _look_up(self, key: str) -> Found | None:
         """What Redis has. Look-ups share a connection that takes any number of them at once: no turns."""
         try:
-            if self._link.is_open and not self._owed and not self._is_alone:
+            if self._link.is_open and not self._debts and not self._is_alone:
                 return await self._link.glance(key)
             async with self._asking():
-                await self._settle(key)
+                await self._debts.settle(key)
                 return await self._link.fetch(key)
         except Large:
             async with self._asking():
@@ -193,14 +210,6 @@ class RedisStore:
         else:
             self.memory.put(key, found.pin, found.ttl)
 
-    def _owe(self, key: str, *, is_forced: bool) -> None:
-        if is_forced:
-            self._owed[key] = _Debt(is_forced=True)
-        else:
-            self._owed.setdefault(key, _Debt(is_forced=False))
-        if len(self._owed) > _MAX_OWED:
-            self._owed.popitem(last=False)
-
     def _note(self, *, listening: bool, alone: bool, why: object = None) -> None:
         if self._is_closed:
             return
@@ -208,6 +217,8 @@ class RedisStore:
             _LOG.warning("Redis is away, pins are kept in memory: %s", why)
         if self._is_alone and not alone:
             _LOG.warning("Redis is back")
+        if not listening:
+            self._bells.ring_all()
         self._is_listening, self._is_alone = listening, alone
         self._metrics.cache_up.set(not alone)
 
@@ -229,35 +240,14 @@ class RedisStore:
     async def _return(self) -> None:
         """Tell Redis what it missed, then forget everything, since it may be out of date."""
         self._note(listening=False, alone=False)
-        for name, value in list(self._unwritten.items()):
-            await self._link.write(name, value)
-            if self._unwritten[name] == value:
-                del self._unwritten[name]
-        while self._owed:
-            await self._settle(next(iter(self._owed)))
+        await self._debts.settle_texts()
+        while self._debts:
+            await self._debts.settle(self._debts.oldest())
             if self._is_alone:
                 raise Away("a call failed meanwhile")
         self.memory.clear()
         self._changes += 1
         self._note(listening=True, alone=False)
-
-    async def _settle(self, key: str) -> None:
-        """Tell Redis what it missed of this key. What it does not take in a few tries, it is spared."""
-        debt, here = self._owed.get(key), self.memory.look_up(key)
-        if debt is None:
-            return
-        debt.tries += 1
-        if debt.tries > _TRIES:
-            _LOG.warning("Redis does not take what was pinned without it under %s", key)
-        elif here is None and debt.is_forced:
-            await self._link.delete(key)
-        elif here is not None and debt.is_forced:
-            await self._link.replace(key, here.pin, here.ttl)
-        elif here is not None:
-            found = await self._link.pin(key, here.pin, here.ttl)
-            self.memory.put(key, found.pin, found.ttl)
-        if self._owed.get(key) is debt:
-            del self._owed[key]
 
     async def _listen(self, announcements: Announcements) -> None:
         """Forget what others announce, until a call finds Redis away."""
@@ -266,3 +256,4 @@ class RedisStore:
             if key is not None:
                 self._changes += 1
                 self.memory.drop(key)
+                self._bells.ring(key)

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.settings.model import CacheSettings
-from gateway.store.protocol import Store
+from gateway.store.protocol import LEASE, Store
 from gateway.store.redis import RedisStore
 from gateway.telemetry.metrics import Metrics
 from tests.doubles.waiting import until
@@ -23,12 +23,17 @@ SHORT = 0.2  # one that is meant to be reached
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, patience: float = PATIENT, memory: int = 1 << 24, is_up: bool = True
+    url: str,
+    *,
+    patience: float = PATIENT,
+    memory: int = 1 << 24,
+    is_up: bool = True,
+    lease: float = LEASE,
 ) -> AsyncIterator[RedisStore]:
     """A store, listening if Redis is up; closing it must leave no task."""
     before = asyncio.all_tasks()
     settings = CacheSettings(url=url, timeout=patience, memory=memory)
-    store = RedisStore(settings, Metrics(CollectorRegistry()))
+    store = RedisStore(settings, Metrics(CollectorRegistry()), lease=lease)
     try:
         if is_up:
             await listening(store)

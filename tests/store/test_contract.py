@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from gateway.settings.model import CacheSettings
+from gateway.store.lease import lead
 from gateway.store.memory import MemoryStore
 from gateway.store.open import open_store as open_by_settings
 from gateway.store.protocol import Store
@@ -214,3 +215,24 @@ async def test_a_pin_is_found_where_it_is(request: pytest.FixtureRequest) -> Non
         await listening(other)
         found = [await other.get("a"), await other.get("a"), await one.get("a")]
         assert ["redis", "memory", "memory"] == [each and each.where for each in found]
+
+
+async def test_a_lone_process_leads(store: Store) -> None:
+    """A lease that nobody else holds is given, renewed and given back; with nobody to follow, no one waits."""
+    assert [True, True] == [await store.claim("a", "me"), await store.claim("a", "me")]
+    await store.release("a", "me")
+    assert await store.follow("a") is None
+    await store.pin("a", a_pin(), 60)
+    found = await store.follow("a")
+    assert found is not None
+    assert a_pin() == found.pin
+
+
+async def test_a_lone_process_votes_once(store: Store) -> None:
+    """Leading is granted at once, held until the end, and not asked for again where there is a verdict."""
+    async with lead(store, "a") as led:
+        assert (None, True) == (led.found, led.is_held)
+        await store.pin("a", a_pin(), 60)
+    assert not led.is_held
+    async with lead(store, "a") as again:
+        assert again.found is not None

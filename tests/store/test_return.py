@@ -136,7 +136,7 @@ async def test_what_redis_will_not_take_does_not_keep_it_away(redis_server: Redi
     async with open_store(redis_server.url, patience=5) as store:
         large = a_pin(bytes(2 << 20))
         assert large is await store.pin("a", large, 60)
-        await until(lambda: not store._owed)
+        await until(lambda: not store._debts)
         await listening(store)
         assert OTHER is await store.pin("b", OTHER, 60)
         assert await raw.exists("scg:pin:b")

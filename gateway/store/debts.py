@@ -1,0 +1,87 @@
+"""What Redis is still to be told: what was pinned, replaced, deleted and remembered without it."""
+
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from gateway.store.link import Link
+from gateway.store.memory import MemoryStore
+
+_LOG = logging.getLogger(__name__)
+
+_TRIES = 3
+_MOST = 65_536
+
+
+@dataclass(slots=True, eq=False)
+class _Debt:
+    """What Redis is to be told of a key: to take a pin if it has none, or the pin or its absence anyway."""
+
+    is_forced: bool
+    tries: int = 0
+
+
+class Debts:
+    """By key, the oldest first; a bounded number of them. The pins themselves are in memory."""
+
+    def __init__(self, link: Link, memory: MemoryStore) -> None:
+        self._link = link
+        self._memory = memory
+        self._by_key: OrderedDict[str, _Debt] = (
+            OrderedDict()
+        )  # a dict looks for its first entry past deleted ones
+        self._texts: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def oldest(self) -> str:
+        """The key that Redis has not been told of for longest."""
+        return next(iter(self._by_key))
+
+    def offer(self, key: str) -> None:
+        """Redis is to take our pin if it has none."""
+        self._by_key.setdefault(key, _Debt(is_forced=False))
+        self._forget_some()
+
+    def force(self, key: str) -> None:
+        """Redis is to have what we have, a pin or none."""
+        self._by_key[key] = _Debt(is_forced=True)
+        self._forget_some()
+
+    def forgive(self, key: str) -> None:
+        """Redis knows all of this key."""
+        self._by_key.pop(key, None)
+
+    def write(self, name: str, text: str) -> None:
+        """Redis is to be told a text."""
+        self._texts[name] = text
+
+    async def settle_texts(self) -> None:
+        """Tell Redis the texts; Away if that fails."""
+        for name, text in list(self._texts.items()):
+            await self._link.write(name, text)
+            if self._texts[name] == text:
+                del self._texts[name]
+
+    async def settle(self, key: str) -> None:
+        """Tell Redis what it missed of this key; Away if that fails. What it refuses a few times, it is spared."""
+        debt, here = self._by_key.get(key), self._memory.look_up(key)
+        if debt is None:
+            return
+        debt.tries += 1
+        if debt.tries > _TRIES:
+            _LOG.warning("Redis does not take what was pinned without it under %s", key)
+        elif here is None and debt.is_forced:
+            await self._link.delete(key)
+        elif here is not None and debt.is_forced:
+            await self._link.replace(key, here.pin, here.ttl)
+        elif here is not None:
+            found = await self._link.pin(key, here.pin, here.ttl)
+            self._memory.put(key, found.pin, found.ttl)
+        if self._by_key.get(key) is debt:
+            del self._by_key[key]
+
+    def _forget_some(self) -> None:
+        while len(self._by_key) > _MOST:
+            self._by_key.popitem(last=False)
