@@ -36,7 +36,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         stack.push_async_callback(store.aclose)
         pool = await stack.enter_async_context(open_pool(settings, metrics, store))
         slots = Slots(settings.limits.max_samples_in_flight)
-        yield Gateway(settings, pool, store, metrics, slots, Reader(settings))
+        gateway = Gateway(settings, pool, store, metrics, slots, Reader(settings))
+        stack.push_async_callback(gateway.extractors.close)
+        yield gateway
 
 
 def run(settings: Settings) -> int:

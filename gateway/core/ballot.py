@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from unicodedata import normalize
 
+from gateway.core.answer import regex, rules
+from gateway.core.answer.boxed import last_boxed
+from gateway.core.answer.calls import canonical_calls
+from gateway.core.answer.choice import last_choice
+from gateway.core.answer.json_value import canonical_json
+from gateway.core.answer.number import last_number
+from gateway.core.answer.thinking import after_thinking
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -27,6 +35,13 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Extracted:
+    """What was read out of a reply elsewhere, since it would have held everybody up; None for nothing."""
+
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One completion: its index in the round, what it says, and the bytes in which it came."""
 
@@ -36,6 +51,7 @@ class Sample:
     streamed: bool = False
     headers: tuple[tuple[str, str], ...] = ()  # those that pass back to the client
     upstream: str = ""
+    extracted: Extracted | None = None  # where `is_costly` asked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +89,25 @@ class Spoiled:
 
 
 def cast(sample: Sample, answer: str) -> Ballot | Spoiled:
-    """The vote of a sample under a policy's `answer` field."""
+    """The vote of a sample under a rule: a policy's `answer`, or what `rules.resolve` made of it.
+
+    An answer extracted elsewhere is taken as it is.
+    """
     text = exact_text(sample.reply)
-    extracted = _EXTRACT[answer](sample.reply, text)
-    return Spoiled(sample, text) if extracted is None else Ballot(sample, extracted, text)
+    canonical = sample.extracted.answer if sample.extracted else extract(sample.reply, answer)
+    return Spoiled(sample, text) if canonical is None else Ballot(sample, canonical, text)
+
+
+def extract(reply: Reply, answer: str) -> str | None:
+    """The canonical answer of a reply, or None. LookupError for `math`, which no core can read."""
+    if answer.startswith(rules.REGEX):
+        return from_content(reply, lambda text: regex.last_match(answer.removeprefix(rules.REGEX), text))
+    return _EXTRACT[answer](reply)
+
+
+def is_costly(reply: Reply, answer: str) -> bool:
+    """Whether `extract` is better called where it holds nobody up, and its result put into the sample."""
+    return rules.is_costly(answer, len(reply.content) + sum(len(given) for _, given in reply.calls))
 
 
 def exact_text(reply: Reply) -> str:
@@ -86,11 +117,7 @@ def exact_text(reply: Reply) -> str:
     return "\0" + json.dumps([reply.content, reply.refusal, reply.calls], ensure_ascii=False)
 
 
-def _text(_reply: Reply, text: str) -> str | None:
-    return text
-
-
-def _normalized(reply: Reply, _text: str) -> str | None:
+def _normalized(reply: Reply) -> str:
     def fold(text: str) -> str:
         return " ".join(normalize("NFC", text).split())
 
@@ -103,8 +130,33 @@ def _normalized(reply: Reply, _text: str) -> str | None:
     )
 
 
-_EXTRACT: Mapping[str, Callable[[Reply, str], str | None]] = MappingProxyType({
-    "auto": _text,
-    "text": _text,
+def from_content(reply: Reply, find: Callable[[str], str | None]) -> str | None:
+    """What `find` reads in the content; a refusal and a call are no such answer, whatever they say beside."""
+    if reply.refusal or reply.calls:
+        return None
+    text = after_thinking(reply.content)
+    return None if text is None else find(text)
+
+
+def _calls_or_text(reply: Reply) -> str:
+    return canonical_calls(reply.calls) or exact_text(reply)
+
+
+def _calls_or_json(reply: Reply) -> str | None:
+    if reply.calls or reply.refusal:  # a refusal is an answer too, to somebody who asked for no kind of it
+        return _calls_or_text(reply)
+    return from_content(reply, canonical_json)
+
+
+_EXTRACT: Mapping[str, Callable[[Reply], str | None]] = MappingProxyType({
+    "auto": exact_text,
+    "text": exact_text,
     "normalized": _normalized,
+    "json": lambda reply: from_content(reply, canonical_json),
+    "tool_calls": lambda reply: canonical_calls(reply.calls),
+    "number": lambda reply: from_content(reply, last_number),
+    "boxed": lambda reply: from_content(reply, last_boxed),
+    "choice": lambda reply: from_content(reply, last_choice),
+    rules.CALLS_OR_TEXT: _calls_or_text,
+    rules.CALLS_OR_JSON: _calls_or_json,
 })  # fmt: skip

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.core.answer.rules import resolve
 from gateway.core.policy import Policy
 from gateway.core.stopping import StopRule
 
@@ -17,6 +18,13 @@ class Plan:
     seed: int
     greedy: bool  # temperature 0: all samples share the seed
     question: bytes  # digest of canonical body and seed: what breaks ties
+    has_tools: bool = False  # tools that the answer may call
+    wants_json: bool = False
+
+    @property
+    def answer(self) -> str:
+        """The answer rule of this round: the policy's, `auto` resolved."""
+        return resolve(self.policy.answer, has_tools=self.has_tools, wants_json=self.wants_json)
 
     @property
     def rule(self) -> StopRule:

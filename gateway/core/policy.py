@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
-from gateway.core.policy_fields import ANSWERS, ON_DISAGREEMENT, STOPS, PolicyError, parse_field
+from gateway.core.policy_fields import ON_DISAGREEMENT, STOPS, PolicyError, parse_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,6 @@ def _spell(value: object) -> str:
 
 _BUILT: Mapping[str, tuple[object, ...]] = MappingProxyType({
     "lane": ("fast",),
-    "answer": ANSWERS,
     "stop": STOPS,
     "on_disagreement": ON_DISAGREEMENT,
     "reference_fallback": ("error",),

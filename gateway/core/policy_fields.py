@@ -5,10 +5,9 @@ from math import inf, nan
 from types import MappingProxyType
 from typing import Any
 
+from gateway.core.answer.rules import parse_answer
 from gateway.core.units import parse_duration
 
-ANSWERS = ("auto", "text", "normalized")
-LATER_ANSWERS = ("json", "tool_calls", "number", "boxed", "choice", "math", "regex:")
 STOPS = ("all", "unbeatable")
 ON_DISAGREEMENT = ("return", "reject")
 
@@ -80,12 +79,6 @@ def _switch(value: object) -> bool:
     return found
 
 
-def _answer(value: object) -> str:
-    if value not in (*ANSWERS, *LATER_ANSWERS) and not str(value).startswith("regex:"):
-        raise ValueError(f"expected {', '.join(ANSWERS)}")
-    return str(value)
-
-
 def _stop(value: object) -> str:
     if isinstance(value, str) and value.startswith("beta:"):
         confidence = _number(value.removeprefix("beta:"))
@@ -120,7 +113,7 @@ def _margin(value: object) -> float | None:
 _PARSERS: Mapping[str, Callable[[object], Any]] = MappingProxyType({
     "k": _integer(1),
     "lane": _one_of("fast", "reference"),
-    "answer": _answer,
+    "answer": parse_answer,
     "stop": _stop,
     "min_ballots": _integer(1),
     "min_agreement": _share,

@@ -114,7 +114,7 @@ class Round:
         if isinstance(outcome, Abstention):
             self._abstentions.append(outcome)
             return
-        vote = cast(outcome, self.plan.policy.answer)
+        vote = cast(outcome, self.plan.answer)
         if isinstance(vote, Ballot):
             self._ballots.append(vote)
             self._votes[vote.answer] += 1

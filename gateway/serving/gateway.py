@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from gateway.extraction.pool import Extractors
 from gateway.serving.landing import Landing
 from gateway.serving.reader import Reader
 from gateway.settings.model import Settings
@@ -23,6 +24,7 @@ class Gateway:
     slots: Slots
     reader: Reader
     flights: Flights[Landing] = field(default_factory=Flights)
+    extractors: Extractors = field(default_factory=Extractors)
     in_flight: int = 0
     is_draining: bool = False
 

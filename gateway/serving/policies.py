@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
+from gateway.core.answer.rules import REGEX
 from gateway.core.policy import Policy
 from gateway.core.policy_fields import PolicyError
 from gateway.errors import BadRequest
+from gateway.extraction.installed import missing
 from gateway.settings.model import Settings
 
 # What a request may choose. Everything else is the operator's.
@@ -66,6 +68,7 @@ def _changed(
     def where(field: str) -> str:
         return changes[field][1] if field in changes else chosen_by
 
+    _refuse_answer(changes)
     try:
         made = base.override({choice: value for choice, (value, _) in changes.items()})
     except PolicyError as error:
@@ -73,11 +76,18 @@ def _changed(
         raise BadRequest(f"{where(error.field)}:{subject} {error}", param=where(error.field)) from error
     if made.k > settings.limits.max_k:
         raise BadRequest(f"{where('k')}: at most {settings.limits.max_k}, got {made.k}", param=where("k"))
-    if made.answer.startswith("regex:") and "answer" in changes:
-        raise BadRequest(
-            f"{where('answer')}: regex answers are for the configuration only", param=where("answer")
-        )
     return made
+
+
+def _refuse_answer(changes: Mapping[str, tuple[object, str]]) -> None:
+    """A pattern is refused before anybody compiles it; a rule whose library is not there, before it is used."""
+    answer, where = changes.get("answer", ("", ""))
+    if not isinstance(answer, str):
+        return
+    if answer.startswith(REGEX):
+        raise BadRequest(f"{where}: regex answers are for the configuration only", param=where)
+    if needed := missing(answer):
+        raise BadRequest(f"{where}: {needed}", param=where)
 
 
 @lru_cache(maxsize=1024)

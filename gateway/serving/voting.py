@@ -128,6 +128,7 @@ async def _perform(
         outcome = await take_sample(launch, asked, turn, gateway.slots, bounds)
         if isinstance(outcome, Sample):
             flight.first_sample.set()
+            return await gateway.extractors.prepare(outcome, vote.plan.answer)
         return outcome
 
     await perform(vote, ask)

@@ -56,7 +56,16 @@ class Wanted:
     @property
     def plan(self) -> Plan:
         """The round that answers it."""
-        return Plan(self.policy, self.question.seed, self.greedy, self.question.digest)
+        members = self.body.members
+        return Plan(
+            self.policy,
+            self.question.seed,
+            self.greedy,
+            self.question.digest,
+            has_tools=bool(members.get("tools") or members.get("functions"))
+            and members.get("tool_choice") != "none",
+            wants_json=_wants_json(members.get("response_format")),
+        )
 
     def upstream_body(self, seed: int) -> bytes:
         """The body that a sample sends: as it came, with the seed and, for a stream, its usage asked for."""
@@ -127,6 +136,10 @@ def _reason_to_pass(members: Mapping[str, Any], policy: Policy, *, is_determinis
     if policy.when == "deterministic" and not is_deterministic:
         return "when"
     return None
+
+
+def _wants_json(response_format: object) -> bool:
+    return isinstance(response_format, dict) and response_format.get("type") in {"json_object", "json_schema"}
 
 
 def _member(members: Mapping[str, Any], name: str, kind: type, wanted: str) -> Any:

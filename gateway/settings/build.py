@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.core.policy import Policy, known, named_policies
 from gateway.core.policy_fields import PolicyError
+from gateway.extraction.installed import missing
 from gateway.settings.errors import ConfigError, Problem
 from gateway.settings.model import CacheSettings, Limits, Route, Settings, Timeouts, UpstreamSettings
 from gateway.settings.paths import Path as KeyPath
@@ -125,7 +126,7 @@ class _Builder:
             )
             return {}
         for name, changes in definitions.items():
-            self._limit_k(("policies", name), "extends", changes, policies[name])
+            self._check(("policies", name), "extends", changes, policies[name])
         return policies
 
     def _default_policy(self, policies: Mapping[str, Policy]) -> Policy:
@@ -151,7 +152,7 @@ class _Builder:
         except PolicyError as error:
             self._refuse_policy(path, "policy", changes, error)
             return Policy()
-        self._limit_k(path, "policy", changes, policy)
+        self._check(path, "policy", changes, policy)
         return policy
 
     def _refuse_policy(
@@ -163,7 +164,10 @@ class _Builder:
         else:
             self._refuse((*path, base), f"its {error.field} is refused: {error}")
 
-    def _limit_k(self, path: KeyPath, base: str, changes: Mapping[str, Any], policy: Policy) -> None:
+    def _check(self, path: KeyPath, base: str, changes: Mapping[str, Any], policy: Policy) -> None:
+        """What a policy needs of the rest of the configuration, and of the machine."""
+        if needed := missing(policy.answer):
+            self._refuse_policy(path, base, changes, PolicyError("answer", needed))
         limit = self.given.limits.max_k
         if policy.k > limit:
             error = PolicyError("k", f"{policy.k} is more than limits.max_k, {limit}")

@@ -9,13 +9,15 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import WithDefaultSchema
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from gateway.core.answer.rules import ANSWERS
 from gateway.core.policy import FIELDS, Policy
-from gateway.core.policy_fields import ANSWERS, ON_DISAGREEMENT, STOPS, parse_field
+from gateway.core.policy_fields import ON_DISAGREEMENT, STOPS, parse_field
 from gateway.settings import fields as of
 from gateway.settings.model import CacheSettings, Limits, Settings, Timeouts
 from gateway.settings.values import switch
 
 _POLICY = Policy()
+_ANSWER = {"anyOf": [{"enum": list(ANSWERS)}, {"type": "string", "pattern": "^regex:."}]}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _CACHE, _TIMEOUTS, _LIMITS, _SETTINGS = CacheSettings(), Timeouts(), Limits(), Settings(upstreams=())
 
@@ -58,7 +60,7 @@ class PolicySection(Section):
 
     k: Annotated[Any, WithJsonSchema(of.COUNT)] = None
     lane: Annotated[Any, WithJsonSchema({"enum": ["fast"]})] = None
-    answer: Annotated[Any, WithJsonSchema({"enum": list(ANSWERS)})] = None
+    answer: Annotated[Any, WithJsonSchema(_ANSWER)] = None
     stop: Annotated[Any, WithJsonSchema({"enum": list(STOPS)})] = None
     min_ballots: Annotated[Any, WithJsonSchema(of.COUNT)] = None
     min_agreement: Annotated[Any, WithJsonSchema(_SHARE)] = None

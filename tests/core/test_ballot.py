@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.ballot import Abstention, Ballot, Reply, Sample, cast, exact_text
+from gateway.core.answer.rules import resolve
+from gateway.core.ballot import (
+    Abstention,
+    Ballot,
+    Extracted,
+    Reply,
+    Sample,
+    Spoiled,
+    cast,
+    exact_text,
+    is_costly,
+)
+from gateway.core.plan import Plan
+from gateway.core.policy import PRESETS
 
 quickly = settings(max_examples=100, deadline=None)
 
@@ -131,9 +144,98 @@ def test_normalizing_twice_changes_nothing(content: str) -> None:
 
 
 def test_a_vote_is_under_a_known_answer() -> None:
-    """An answer that no extractor knows is a bug of the caller, not a silent vote by text."""
-    with pytest.raises(KeyError):
-        cast(Sample(0, Reply("42")), "json")
+    """A rule that nobody knows, and one that is read elsewhere, are bugs of the caller, no silent votes by text."""
+    for rule in ("fuzzy", "math"):
+        with pytest.raises(KeyError):
+            cast(Sample(0, Reply("42")), rule)
+
+
+CALL = (("f", '{"a": 1}'),)
+
+
+@pytest.mark.parametrize(
+    ("rule", "reply", "answer"),
+    [
+        ("json", Reply('<think>{"a":2}</think>{"a": 1.0}'), '{"a":1}'),
+        ("json", Reply('<think>{"a":2}'), None),
+        ("json", Reply("yes"), None),
+        ("json", Reply('{"a": 1}', calls=CALL), None),
+        ("json", Reply("1", refusal="no"), None),
+        ("number", Reply("<think>41</think>It is 42."), "42"),
+        ("number", Reply("<think>It is 42"), None),
+        ("number", Reply("I call with 41", calls=CALL), None),
+        ("boxed", Reply(r"41 \boxed{42}"), "42"),
+        ("choice", Reply("<think>(A)</think>(B)"), "B"),
+        (r"regex:(\d+)$", Reply("<think>1</think>42"), "42"),
+        ("regex:x", Reply("y"), None),
+        ("tool_calls", Reply("So I call.", calls=CALL), '\0calls[{"arguments":{"a":1},"name":"f"}]'),
+        ("tool_calls", Reply('f({"a": 1})'), None),
+        ("calls-or-text", Reply("So I call.", calls=CALL), '\0calls[{"arguments":{"a":1},"name":"f"}]'),
+        ("calls-or-text", Reply("<think>x</think>42 "), "<think>x</think>42 "),
+        ("calls-or-text", Reply('\0calls[{"arguments":{"a":1},"name":"f"}]'),
+         exact_text(Reply('\0calls[{"arguments":{"a":1},"name":"f"}]'))),
+        ("calls-or-json", Reply('{"b":1, "a":1}'), '{"a":1,"b":1}'),
+        ("calls-or-json", Reply("", calls=CALL), '\0calls[{"arguments":{"a":1},"name":"f"}]'),
+        ("calls-or-json", Reply("", refusal="I can't"), exact_text(Reply("", refusal="I can't"))),
+        ("calls-or-json", Reply("I can't"), None),
+    ],
+)  # fmt: skip
+def test_what_each_rule_reads(rule: str, reply: Reply, answer: str | None) -> None:
+    """A rule's answer comes from the content after thinking, or from the calls; without one the sample is spoiled."""
+    vote = cast(Sample(0, reply), rule)
+    assert answer == (vote.answer if isinstance(vote, Ballot) else None)
+    assert exact_text(reply) == vote.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "has_tools", "wants_json", "rule"),
+    [
+        ("auto", False, False, "text"),
+        ("auto", True, False, "calls-or-text"),
+        ("auto", False, True, "calls-or-json"),
+        ("auto", True, True, "calls-or-json"),
+        ("json", True, False, "json"),
+        ("text", True, True, "text"),
+        ("regex:a", False, True, "regex:a"),
+    ],
+)
+def test_auto_is_what_the_request_asks_for(
+    answer: str,
+    has_tools: bool,  # noqa: FBT001  a column
+    wants_json: bool,  # noqa: FBT001  likewise
+    rule: str,
+) -> None:
+    """Calls or JSON where a request asks for them, else text; every other answer is what it is."""
+    assert rule == resolve(answer, has_tools=has_tools, wants_json=wants_json)
+    policy = PRESETS["majority"].override({"answer": answer})
+    assert (
+        rule == Plan(policy, 0, greedy=True, question=b"", has_tools=has_tools, wants_json=wants_json).answer
+    )
+
+
+def test_what_was_extracted_elsewhere_is_taken() -> None:
+    """A sample that brings its answer votes for it, and one that brings none is spoiled."""
+    brought = cast(Sample(0, Reply(r"$\frac12$"), extracted=Extracted("0.5")), "math")
+    assert isinstance(brought, Ballot)
+    assert "0.5" == brought.answer
+    assert isinstance(cast(Sample(0, Reply("1"), extracted=Extracted(None)), "math"), Spoiled)
+
+
+@pytest.mark.parametrize(
+    ("rule", "reply", "costly"),
+    [
+        ("math", Reply("1"), True),
+        ("json", Reply("1" * 16_384), False),
+        ("json", Reply("1" * 16_385), True),
+        ("calls-or-text", Reply("", calls=(("f", "1" * 9_000), ("f", "1" * 9_000))), True),
+        ("regex:a", Reply("a" * 1_000_000), True),
+        ("text", Reply("a" * 1_000_000), False),
+        ("normalized", Reply("a" * 1_000_000), False),
+    ],
+)
+def test_what_is_costly(rule: str, reply: Reply, costly: bool) -> None:  # noqa: FBT001  a column
+    """Mathematics, and anything long that has to be looked through, is better read elsewhere."""
+    assert costly == is_costly(reply, rule)
 
 
 @pytest.mark.parametrize(

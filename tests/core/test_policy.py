@@ -155,8 +155,14 @@ def test_values_as_written(field: str, written: object, taken: object) -> None:
         ("k", None, "a whole number of at least 1"),
         ("k", [3], "a whole number of at least 1"),
         ("lane", "slow", "fast or reference"),
-        ("answer", "fuzzy", "auto, text, normalized"),
-        ("answer", None, "auto, text, normalized"),
+        (
+            "answer",
+            "fuzzy",
+            "auto, text, normalized, json, tool_calls, number, boxed, choice, math or regex:PATTERN",
+        ),
+        ("answer", None, "auto, text, normalized, json"),
+        ("answer", ["json"], "auto, text, normalized, json"),
+        ("answer", "calls-or-text", "auto, text, normalized, json"),
         ("stop", "never", "all or unbeatable or beta:C"),
         ("stop", "beta:C", "beta:C with C between 0.5 and 1"),
         ("stop", "beta:0.5", "beta:C with C between 0.5 and 1"),
@@ -207,6 +213,22 @@ def test_bad_values(field: str, written: object, expected: str) -> None:
     assert str(caught.value).endswith(f", got {written!r}")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(?=a)", "RE2 takes no such pattern: invalid perl operator: (?= (no look-around, backreference "),
+        (r"(a)\1", r"RE2 takes no such pattern: invalid escape sequence: \1 (no look-around, backreference "),
+        ("", "regex: needs a pattern"),
+    ],
+)  # fmt: skip
+def test_patterns_that_cannot_be_taken(pattern: str, message: str) -> None:
+    """A pattern that RE2 cannot take is refused with the construct that is at fault."""
+    with pytest.raises(PolicyError) as caught:
+        named_policies({"mine": {"answer": f"regex:{pattern}"}})
+    assert "mine.answer" == caught.value.field
+    assert str(caught.value).startswith(message)
+
+
 @pytest.mark.parametrize("field", ["kay", "K", "name", "extends", "", "quorum"])
 def test_unknown_fields(field: str) -> None:
     """A field that does not exist is refused with the list of those that do, `name` and `extends` too."""
@@ -240,13 +262,6 @@ def test_override_changes_what_it_says_and_nothing_else() -> None:
 
 UNBUILT = [
     ("lane", "reference", "fast"),
-    ("answer", "json", "auto, text, normalized"),
-    ("answer", "tool_calls", "auto, text, normalized"),
-    ("answer", "number", "auto, text, normalized"),
-    ("answer", "boxed", "auto, text, normalized"),
-    ("answer", "choice", "auto, text, normalized"),
-    ("answer", "math", "auto, text, normalized"),
-    ("answer", "regex:x", "auto, text, normalized"),
     ("stop", "beta:0.95", "all, unbeatable"),
     ("on_disagreement", "reference", "return, reject"),
     ("on_disagreement", "escalate:5", "return, reject"),
@@ -275,7 +290,8 @@ def test_what_nobody_does_yet_is_refused(field: str, value: object, offered: str
     ("field", "value"),
     [("measure", 0.05), ("measure", 0), ("recheck", 0.01), ("recheck", "0"), ("salt", "off"), ("shed", False),
      ("accept_margin", "off"), ("measure_k", 3), ("stop", "all"), ("on_disagreement", "reject"), ("wave", 4),
-     ("when", "deterministic"), ("cache", "off"), ("ttl", "1h"), ("pin_truncated", "always")],
+     ("when", "deterministic"), ("cache", "off"), ("ttl", "1h"), ("pin_truncated", "always"),
+     ("answer", "json"), ("answer", "math"), ("answer", r"regex:(\d+)")],
 )  # fmt: skip
 def test_what_is_built_is_taken(field: str, value: object) -> None:
     """Built values, switched-off fields and the presets' own shares of measuring are taken."""

@@ -1,0 +1,1 @@
+"""Answers that take long to read, read in a process of their own."""
