@@ -34,6 +34,7 @@ class Upstream:
         self.meter = metrics.upstream(settings.name, self.slots)
         self.seen: Look = DOWN
         self.is_up = True  # until a look or a call says otherwise
+        self.is_trusted = True  # as a reference lane, until a probe says otherwise
 
     @property
     def name(self) -> str:
@@ -134,13 +135,14 @@ class Pool:
             return self.upstreams
         return [upstream for upstream in self.upstreams if upstream.serves(model)] or self.upstreams
 
-    def turn(self, model: str) -> Sequence[Upstream]:
-        """The candidates in the order for one round: sample i asks number i, round the circle.
+    def turn(self, model: str, lane: str = "fast") -> Sequence[Upstream]:
+        """The candidates of a lane in the order for one round: sample i asks number i, round the circle.
 
-        Those that are down are left out unless all are: a pool's last upstream is never taken away.
+        Those that are down are left out unless all are: a pool's last upstream is never taken away. Without a
+        fast upstream the reference lane serves all; a reference lane that is not trusted serves nobody as such.
         """
-        candidates = self.candidates(model)
-        if len(candidates) == 1:
+        candidates = _in_lane(self.candidates(model), lane)
+        if len(candidates) <= 1:
             return candidates
         reachable = [upstream for upstream in candidates if upstream.is_up] or candidates
         names = tuple(upstream.name for upstream in reachable)
@@ -178,6 +180,14 @@ class Pool:
         while True:
             await self.look()
             await asyncio.sleep(_LOOK_EVERY)
+
+
+def _in_lane(candidates: Sequence[Upstream], lane: str) -> Sequence[Upstream]:
+    if lane == "reference":
+        return [each for each in candidates if each.settings.lane == "reference" and each.is_trusted]
+    if len(candidates) == 1:
+        return candidates
+    return [each for each in candidates if each.settings.lane == "fast"] or candidates
 
 
 @asynccontextmanager

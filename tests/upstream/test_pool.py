@@ -281,6 +281,25 @@ async def test_one_server_has_every_turn() -> None:
         assert [["a"]] * 2 == turns(pool, "m", 2)
 
 
+async def test_lanes_are_kept_apart() -> None:
+    """The fast lane's turns never meet a reference upstream, nor the other way round."""
+    async with pool_of(at(name="a"), at(name="ref", lane="reference"), at(name="b")) as pool:
+        sees(pool, ["m"], ["m"], ["m"])
+        assert [["a", "b"], ["b", "a"]] == turns(pool, "m", 2)
+        assert ["ref"] == names(pool.turn("m", "reference"))
+        pool.upstreams[1].is_trusted = False
+        assert [] == names(pool.turn("m", "reference"))
+
+
+async def test_a_reference_lane_alone_serves_all() -> None:
+    """Where every upstream is a reference lane they answer for both; a fast one never is a reference."""
+    async with pool_of(at(name="r", lane="reference"), at(name="s", lane="reference")) as pool:
+        assert ["r", "s"] == sorted(names(pool.turn("m")))
+        assert ["r", "s"] == sorted(names(pool.turn("m", "reference")))
+    async with pool_of(at(name="a")) as pool:
+        assert [] == names(pool.turn("m", "reference"))
+
+
 # Headers.
 
 

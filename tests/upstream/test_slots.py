@@ -70,6 +70,28 @@ async def test_first_come_first_served() -> None:
     await asyncio.gather(*waiters)
 
 
+async def test_the_background_waits_for_everybody_else() -> None:
+    """Whoever waits in the foreground is served before the background, though it came earlier."""
+    slots = Slots(1)
+    await slots.take(0)
+    served: list[str] = []
+
+    async def wait(name: str, *, background: bool) -> None:
+        await slots.take(FOR_EVER, background=background)
+        served.append(name)
+
+    waiters = [asyncio.create_task(wait("background", background=True))]
+    await settle()
+    waiters += [asyncio.create_task(wait(f"foreground {number}", background=False)) for number in range(2)]
+    await settle()
+    assert 3 == slots.waiting
+    for _ in waiters:
+        slots.give()
+        await settle()
+    assert ["foreground 0", "foreground 1", "background"] == served
+    await asyncio.gather(*waiters)
+
+
 async def test_a_cancelled_waiter_leaves_the_line() -> None:
     """One who is cancelled while waiting gives up the place; the next in line has the slot."""
     slots = Slots(1)
