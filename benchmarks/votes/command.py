@@ -1,0 +1,100 @@
+"""`python benchmarks/accuracy.py`: starts backend and gateway, asks, writes JSON, page and plot."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from benchmarks.determinism import running
+from benchmarks.machine import describe_machine
+from benchmarks.votes.asking import Asked, Way, ask_all
+from benchmarks.votes.findings import auroc, buckets, line
+from benchmarks.votes.page import page, plot
+from benchmarks.votes.problems import make_problems
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_RESULTS, _DOCUMENT = _ROOT / "benchmarks/results", _ROOT / "docs/accuracy.md"
+_SINGLES = 5  # single samples of each problem, with seeds that lie far apart
+_MOST = 15
+
+
+def ways() -> list[Way]:
+    """Every way of voting that is compared."""
+    votes = [Way(f"maj@{k}", k) for k in (3, 5, 9, _MOST)]
+    rules = [Way(f"maj@{_MOST}, {stop}", _MOST, stop) for stop in ("unbeatable", "beta:0.95")]
+    return [*votes, *rules]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog="Takes about half an hour on two cores.")
+    parser.add_argument("--problems", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("--temperature", type=float, default=0.7, help="of sampling (default: 0.7)")
+    parser.add_argument("--device", default="cpu", help="the backend's (default: cpu)")
+    parser.add_argument("--ports", type=int, nargs=2, default=(9801, 9802), help="of backend and gateway")
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="where the JSON goes")
+    args = parser.parse_args(argv)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    with _servers(args.ports, args.device) as url:
+        found = asyncio.run(_measure(url, args.problems, args.temperature))
+    found |= {"machine": describe_machine(), "device": args.device}
+    found["command"] = f"python benchmarks/accuracy.py {' '.join(sys.argv[1:])}".strip()
+    args.results.mkdir(parents=True, exist_ok=True)
+    (args.results / "accuracy.json").write_text(json.dumps(found, indent=1) + "\n")
+    (args.results / "accuracy.svg").write_text(plot(found))
+    _DOCUMENT.write_text(page(found))
+    print(page(found))
+    return 0
+
+
+@contextmanager
+def _servers(ports: Sequence[int], device: str) -> Iterator[str]:
+    backend, gateway = (f"http://127.0.0.1:{port}" for port in ports)
+    torch = ["backend", "torch", "--device", device, "--port", str(ports[0])]
+    serve = ["gateway", "serve", "--upstream-url", backend, "--port", str(ports[1])]
+    with running(torch, f"{backend}/health"), running(serve, f"{gateway}/readyz"):
+        yield gateway
+
+
+async def _measure(url: str, number: int, temperature: float) -> dict[str, Any]:
+    problems, began = make_problems(number), monotonic()
+    found: dict[str, list[Asked]] = {}
+    singles: list[Asked] = []
+    for at in range(_SINGLES):
+        way = Way("single", 1, seed=1_000_000 * at + 1)
+        singles += await _told(url, temperature, way, problems)
+    for way in ways():
+        found[way.title] = await _told(url, temperature, way, problems)
+    full = found[f"maj@{_MOST}"]
+    lines = [line("single", 1, "all", singles, None)]
+    for way in ways():
+        is_rule = way.stop != "all"
+        lines.append(line(way.title, way.k, way.stop, found[way.title], full if is_rule else None))
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "problems": number,
+        "temperature": temperature,
+        "seconds": round(monotonic() - began),
+        "lines": [asdict(each) for each in lines],
+        "agreement": {
+            title: {"auroc": auroc(found[title]), "buckets": [asdict(each) for each in buckets(found[title])]}
+            for title in ("maj@5", f"maj@{_MOST}")
+        },
+    }
+
+
+async def _told(url: str, temperature: float, way: Way, problems: Sequence[Any]) -> list[Asked]:
+    began = monotonic()
+    asked = await ask_all(url, "demo", temperature, way, problems)
+    right = sum(each.is_right for each in asked)
+    told = f"{way.title}: {right} of {len(asked)} right, {monotonic() - began:.0f} s"
+    print(told, file=sys.stderr, flush=True)
+    return asked

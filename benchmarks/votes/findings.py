@@ -1,0 +1,67 @@
+"""What the answers say of voting: accuracy, cost, and whether agreement tells right from wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from benchmarks.votes.asking import Asked
+from gateway.core.interval import wilson
+
+_BUCKETS = ((0.0, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0), (1.0, 1.01))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One way of voting."""
+
+    title: str
+    k: int
+    stop: str
+    accuracy: float
+    interval: tuple[float, float]  # 95 %
+    samples: float  # per answer
+    same_as_all: float | None  # share of problems with the answer that all k samples give
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The answers of which this share of the samples agreed."""
+
+    low: float
+    high: float
+    answers: int
+    accuracy: float | None
+
+
+def line(title: str, k: int, stop: str, asked: Sequence[Asked], full: Sequence[Asked] | None) -> Line:
+    """A way of voting, beside the full vote of as many samples."""
+    accuracy = fmean(each.is_right for each in asked)
+    same = None if full is None else fmean(a.answer == b.answer for a, b in zip(asked, full, strict=True))
+    return Line(
+        title,
+        k,
+        stop,
+        accuracy,
+        wilson(accuracy, len(asked)),
+        fmean(each.samples for each in asked),
+        same,
+    )
+
+
+def buckets(asked: Sequence[Asked]) -> list[Bucket]:
+    """Accuracy by agreement."""
+    made = []
+    for low, high in _BUCKETS:
+        inside = [each.is_right for each in asked if low <= each.agreement < high]
+        made.append(Bucket(low, min(high, 1.0), len(inside), fmean(inside) if inside else None))
+    return made
+
+
+def auroc(asked: Sequence[Asked]) -> float | None:
+    """How often a right answer has more agreement than a wrong one, ties for half (Mann and Whitney 1947)."""
+    right = [each.agreement for each in asked if each.is_right]
+    wrong = [each.agreement for each in asked if not each.is_right]
+    if not right or not wrong:
+        return None
+    wins = sum((r > w) + (r == w) / 2 for r in right for w in wrong)
+    return wins / (len(right) * len(wrong))

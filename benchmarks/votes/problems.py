@@ -1,0 +1,23 @@
+"""Sums that nobody has seen: reasoning-gym's chain sums, written as the demo model's questions are."""
+
+from dataclasses import dataclass
+
+_SEED = 900_000  # item i is made from seed + i; the demo model learnt from another generator altogether
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A question and its right answer, a whole number."""
+
+    question: str
+    answer: str
+
+
+def make_problems(number: int) -> list[Problem]:
+    """Sums of 6 to 9 whole numbers of 1 to 3 digits."""
+    from reasoning_gym import create_dataset  # type: ignore[import-untyped]
+
+    items = create_dataset(
+        "chain_sum", size=number, seed=_SEED, min_terms=6, max_terms=9, min_digits=1, max_digits=3
+    )
+    return [Problem(f"What is {item['metadata']['expression']}?", item["answer"]) for item in items]
