@@ -44,7 +44,13 @@ def page(found: Mapping[str, Any]) -> str:
 def _row(line: Mapping[str, Any]) -> str:
     low, high = line["interval"]
     same = "" if line["same_as_all"] is None else _share(line["same_as_all"])
-    cells = (line["title"], _share(line["accuracy"]), f"{low:.2f} to {high:.2f}", f"{line['samples']:.1f}", same)
+    cells = (
+        line["title"],
+        _share(line["accuracy"]),
+        f"{low:.2f} to {high:.2f}",
+        f"{line['samples']:.1f}",
+        same,
+    )
     return f"| {' | '.join(cells)} |"
 
 

@@ -5,32 +5,32 @@ from benchmarks.votes.findings import auroc, buckets, line
 from benchmarks.votes.page import page, plot
 
 
-def asked(is_right: bool, agreement: float, answer: str = "1", samples: int = 3) -> Asked:  # noqa: FBT001  a table
-    return Asked(is_right, answer, agreement, samples)
+def asked(right: int, agreement: float, answer: str = "1", samples: int = 3) -> Asked:
+    return Asked(bool(right), answer, agreement, samples)
 
 
 def test_auroc_by_hand() -> None:
     """Of the four pairs of a right and a wrong answer two are won, one is tied: 2.5 of 4."""
-    found = [asked(True, 1.0), asked(True, 0.6), asked(False, 0.6), asked(False, 0.8)]
+    found = [asked(1, 1.0), asked(1, 0.6), asked(0, 0.6), asked(0, 0.8)]
     assert 2.5 / 4 == auroc(found)
 
 
 def test_auroc_needs_both() -> None:
     """Where every answer is right there is nothing to tell apart."""
-    assert auroc([asked(True, 1.0)] * 3) is None
+    assert auroc([asked(1, 1.0)] * 3) is None
 
 
 def test_buckets_hold_every_answer_once() -> None:
     """Every agreement from 0 to 1 falls into one bucket; full agreement has its own."""
-    found = buckets([asked(at % 2 == 0, at / 15) for at in range(16)])
+    found = buckets([asked(at % 2, at / 15) for at in range(16)])
     assert 16 == sum(bucket.answers for bucket in found)
-    assert (1, 0.0) == (found[-1].answers, found[-1].accuracy)
+    assert (1, 1.0) == (found[-1].answers, found[-1].accuracy)
 
 
 def test_a_line_counts_what_it_says() -> None:
     """Accuracy, samples per answer, and how often a stop rule gives the full vote's answer."""
-    full = [asked(True, 1.0, "1", 15), asked(False, 0.5, "2", 15)]
-    found = line("early", 15, "unbeatable", [asked(True, 1.0, "1", 8), asked(False, 0.5, "3", 10)], full)
+    full = [asked(1, 1.0, "1", 15), asked(0, 0.5, "2", 15)]
+    found = line("early", 15, "unbeatable", [asked(1, 1.0, "1", 8), asked(0, 0.5, "3", 10)], full)
     assert (0.5, 9.0, 0.5) == (found.accuracy, found.samples, found.same_as_all)
 
 
