@@ -1,14 +1,18 @@
-"""`python -m backend torch`: an OpenAI-compatible server to put behind the gateway.
+"""OpenAI-compatible servers to put behind the gateway: our own on PyTorch, or vLLM, LMDeploy and SGLang as lanes.
 
 Exit codes: 0 stopped as asked, 2 bad usage or a model that cannot be served (one line says why).
+Engines started as lanes have exit codes of their own.
 """
 
 import argparse
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from backend.errors import UsageError
+from backend.lanes import cli as lanes
+from backend.lanes.table import ENGINES
 from backend.torch.config import DEVICES, DTYPES, EngineConfig, ServerConfig
 
 _EXAMPLES = """examples:
@@ -40,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_server_options(torch.add_argument_group("server"))
     _add_engine_options(torch.add_argument_group("engine"))
+    lanes.add_commands(commands.add_parser)
     return parser
 
 
@@ -80,24 +85,44 @@ def _add_engine_options(group: argparse._ArgumentGroup) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = vars(_parser().parse_args(argv))
-    command = options.pop("command")
-    # Models come from folders; a server that phones home to look for them would start late or not at all.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    # Threads that spin while they wait cost tens of times the speed where something else needs the cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    try:
-        server_names = ServerConfig.__dataclass_fields__
-        server = ServerConfig(**{name: options.pop(name) for name in server_names})
-        engine = EngineConfig(**options)
-        from backend.torch.serve import serve
+    arguments, extra = _split(sys.argv[1:] if argv is None else argv)
+    parser = _parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command in ENGINES:
+        return _say_why(parsed.command, lambda: lanes.start(parsed.command, parsed, extra))
+    if extra:
+        parser.error(f"{parsed.command} takes nothing after --: {' '.join(extra)}")
+    return _say_why("torch", lambda: _serve_torch(vars(parsed)))
 
-        serve(engine, server)
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Our arguments, and those of the engine after `--`."""
+    at = argv.index("--") if "--" in argv else len(argv)
+    return argv[:at], argv[at + 1 :]
+
+
+def _say_why(command: str, work: Callable[[], int]) -> int:
+    """The exit code of some work; what cannot be done is said in one line."""
+    try:
+        return work()
     except UsageError as error:
         print(f"backend {command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0
+
+
+def _serve_torch(options: dict[str, Any]) -> int:
+    del options["command"]
+    # Models come from folders; a server that phones home to look for them would start late or not at all.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # Threads that spin while they wait cost tens of times the speed where something else needs the cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    server = ServerConfig(**{name: options.pop(name) for name in ServerConfig.__dataclass_fields__})
+    engine = EngineConfig(**options)
+    from backend.torch.serve import serve
+
+    serve(engine, server)
     return 0
 
 
