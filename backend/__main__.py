@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from backend import probe
 from backend.errors import UsageError
 from backend.lanes import cli as lanes
 from backend.lanes.table import ENGINES
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_server_options(torch.add_argument_group("server"))
     _add_engine_options(torch.add_argument_group("engine"))
     lanes.add_commands(commands.add_parser)
+    probe.add_command(commands.add_parser)
     return parser
 
 
@@ -92,6 +94,8 @@ def main(argv: list[str] | None = None) -> int:
         return _say_why(parsed.command, lambda: lanes.start(parsed.command, parsed, extra))
     if extra:
         parser.error(f"{parsed.command} takes nothing after --: {' '.join(extra)}")
+    if parsed.command == "probe":
+        return _say_why("probe", lambda: probe.run(parsed))
     return _say_why("torch", lambda: _serve_torch(vars(parsed)))
 
 
