@@ -19,7 +19,6 @@ from benchmarks.processes import BenchError, Group, Server
 from benchmarks.streams import Streamer
 from benchmarks.subjects import GREEDY, SAMPLED, Question, Subject
 
-_URL = re.compile(r"http://\S+")
 _TENSORZERO = "tensorzero::model_name::m"
 _TENSORZERO_CACHE = ',"tensorzero::cache_options":{"enabled":"on"}'
 
@@ -45,6 +44,12 @@ PEERS: Mapping[str, Peer] = {
     "litellm": Peer("LiteLLM", "litellm", SAMPLED),
     "litellm-cache": Peer("LiteLLM, hit in memory and Redis", "litellm", GREEDY),
 }
+
+
+def url_of(name: str, said: str) -> str | None:
+    """Where this peer answers, by what `up` said of it and of what it started for it."""
+    found = re.search(rf"^{re.escape(name)}: up at (http://\S+)", said, re.MULTILINE)
+    return found[1] if found else None
 
 
 class Peers:
@@ -101,13 +106,13 @@ class Peers:
             self._stack.callback(self._run, "down", "redis")
         self._stack.callback(self._run, "down", name)
         said = self._run("up", name, UPSTREAM_URL=upstream.url)
-        found = _URL.search(said.stdout)
-        if said.returncode or not found:
+        url = url_of(name, said.stdout)
+        if said.returncode or url is None:
             print((said.stderr or said.stdout).strip(), file=sys.stderr)
             self._note(f"{name} is not measured: it did not come up")
             return None
         pid = int((self._home / "run" / f"{name}.pid").read_text().split()[0])
-        return found[0], Group(pid)
+        return url, Group(pid)
 
     def _answers(self, subject: Subject) -> bool:
         try:
