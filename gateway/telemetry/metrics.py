@@ -1,18 +1,17 @@
 """Every metric of the gateway, by the names that dashboards are written against.
 
 Label values are bounded: models come from what upstreams serve, policies and upstreams from configuration,
-everything else from fixed words. Children are resolved once and kept, since looking one up costs more than
-counting.
+everything else from fixed words.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
 from gateway import __version__
 from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
+from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
 from gateway.telemetry.upstream_meter import RESULTS, Line, UpstreamMeter
 
 _SECONDS = (
@@ -44,8 +43,6 @@ _MARGINS = (0.0, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 _FATES = ("ballot", "spoiled", "abstained", "cancelled")
 
-Child = TypeVar("Child", Counter, Gauge, Histogram)
-
 
 class Metrics:
     """All metrics on one registry. `policies` are those that requests meet without asking for one.
@@ -57,8 +54,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, policies: Iterable[str] = ()) -> None:
         self.registry = registry
         self._policies = sorted(set(policies))
-        self._children: dict[tuple[object, ...], Any] = {}
-        self._answered: dict[tuple[str, str, str, str, int], tuple[Counter, Histogram, Histogram]] = {}
+        self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
         self._make_request_metrics()
         self._make_round_metrics()
         self._make_cache_metrics()
@@ -81,7 +77,7 @@ class Metrics:
         self._first_chunk = self._histogram(
             "scg_first_chunk_seconds", "Time to a stream's first chunk", _SECONDS, "source"
         )
-        self.in_flight = self._gauge("scg_in_flight_requests", "Requests being answered")
+        self.in_flight = self._gauge("scg_in_flight_requests", "Requests being answered").labels()
 
     def _make_round_metrics(self) -> None:
         by = ("model", "policy")
@@ -109,7 +105,7 @@ class Metrics:
     def _make_cache_metrics(self) -> None:
         self._cache = self._counter("scg_cache_requests", "Look-ups of a pinned verdict", "result")
         self._pins = self._counter("scg_pins", "Verdicts offered to the store", "result")
-        self.cache_up = self._gauge("scg_cache_up", "Whether the store answers")
+        self.cache_up = self._gauge("scg_cache_up", "Whether the store answers").labels()
         self.cache_up.set(1)
 
     def _make_upstream_metrics(self) -> None:
@@ -123,13 +119,13 @@ class Metrics:
 
     def _foresee(self) -> None:
         for result in ("hit_memory", "hit_redis", "miss", "joined", "bypass", "error"):
-            self._child(self._cache, result)
+            self._cache.labels(result)
         for result in ("won", "lost", "refused"):
-            self._child(self._pins, result)
+            self._pins.labels(result)
         for kind in ("returned", "spent"):
-            self._child(self._tokens, kind)
+            self._tokens.labels(kind)
         for source in ("vote", "cache", "joined", "single", "passthrough"):
-            self._child(self._overhead, source)
+            self._overhead.labels(source)
         self.expect("other")
 
     def expect(self, model: str) -> None:
@@ -137,12 +133,12 @@ class Metrics:
         for policy in self._policies:
             for spread in ("together", "staggered", "apart"):
                 for result in ("same", "different"):
-                    self._child(self._pairs, model, policy, spread, result)
+                    self._pairs.labels(model, policy, spread, result)
             for outcome in ("unanimous", "majority", "plurality", "tie", "single", "no_quorum"):
-                self._child(self._rounds, model, policy, outcome)
+                self._rounds.labels(model, policy, outcome)
             for fate in _FATES:
-                self._child(self._samples, model, policy, fate)
-            self._child(self._saved, model, policy)
+                self._samples.labels(model, policy, fate)
+            self._saved.labels(model, policy)
 
     def answered(self, labels: tuple[str, str, str, str, int], seconds: float, overhead: float) -> None:
         """Count a request: its endpoint, model, policy, source and status; how long in all, how long our own."""
@@ -161,57 +157,55 @@ class Metrics:
 
     def first_chunk(self, source: str, seconds: float) -> None:
         """Observe the time to a stream's first chunk."""
-        self._child(self._first_chunk, source).observe(seconds)
+        self._first_chunk.labels(source).observe(seconds)
 
     def cache(self, result: str) -> None:
         """Count a look-up: hit_memory, hit_redis, miss, joined, bypass or error."""
-        self._child(self._cache, result).inc()
+        self._cache.labels(result).inc()
 
     def returned(self, tokens: int) -> None:
         """Count completion tokens given to a client."""
-        self._child(self._tokens, "returned").inc(tokens)
+        self._tokens.labels("returned").inc(tokens)
 
     def samples(self, record: RoundRecord) -> None:
         """Count the samples of a round, even of one that was given up."""
         fates = (record.ballots, record.spoiled, record.abstained, record.cancelled)
         for fate, number in zip(_FATES, fates, strict=True):
             if number:
-                self._child(self._samples, record.model, record.policy, fate).inc(number)
+                self._samples.labels(record.model, record.policy, fate).inc(number)
 
     def round(self, record: RoundRecord) -> None:
         """Count a round that has ended."""
         by = (record.model, record.policy)
-        self._child(self._rounds, *by, record.outcome).inc()
+        self._rounds.labels(*by, record.outcome).inc()
         self.samples(record)
         if record.saved:
-            self._child(self._saved, *by).inc(record.saved)
+            self._saved.labels(*by).inc(record.saved)
         if record.pin != "off":
-            self._child(self._pins, record.pin).inc()
+            self._pins.labels(record.pin).inc()
         if record.verdict:
             self._verdict(by, record.spread, record.verdict)
 
     def _verdict(self, by: tuple[str, str], spread: str, verdict: Verdict) -> None:
-        self._child(self._agreement, *by).observe(verdict.agreement)
-        self._child(self._answers, *by).observe(verdict.distinct_answers)
-        self._child(self._texts, *by).observe(verdict.distinct_texts)
-        self._child(self._tokens, "spent").inc(verdict.tokens)
+        self._agreement.labels(*by).observe(verdict.agreement)
+        self._answers.labels(*by).observe(verdict.distinct_answers)
+        self._texts.labels(*by).observe(verdict.distinct_texts)
+        self._tokens.labels("spent").inc(verdict.tokens)
         if verdict.divergence is not None:
-            self._child(self._divergence, *by).observe(verdict.divergence)
+            self._divergence.labels(*by).observe(verdict.divergence)
         if verdict.same_pair is not None:
             result = "same" if verdict.same_pair else "different"
-            self._child(self._pairs, *by, spread, result).inc()
+            self._pairs.labels(*by, spread, result).inc()
 
     def consistency(self) -> list[dict[str, object]]:
         """Pairs compared so far, by model, policy and spread, with the share that was the same."""
         counts: dict[tuple[str, str, str], dict[str, float]] = {}
-        for sample in next(iter(self._pairs.collect())).samples:
-            if sample.name == "scg_pairs_total" and sample.value:
-                labels = sample.labels
-                by = counts.setdefault((labels["model"], labels["policy"], labels["spread"]), {})
-                by[labels["result"]] = sample.value
+        for (model, policy, spread, result), counted in self._pairs.values():
+            if counted.value:
+                counts.setdefault((model, policy, spread), {})[result] = counted.value
         return [
-            _rate(*labels, counted.get("same", 0), counted.get("different", 0))
-            for labels, counted in sorted(counts.items())
+            _rate(*labels, by_result.get("same", 0), by_result.get("different", 0))
+            for labels, by_result in sorted(counts.items())
         ]
 
     def upstream(self, name: str, line: Line) -> "UpstreamMeter":
@@ -222,23 +216,17 @@ class Metrics:
             seconds=self._upstream_seconds.labels(name),
             in_flight=self._upstream_in_flight.labels(name),
             is_up=self._upstream_up.labels(name),
-            results={each: self._child(self._upstream_requests, name, each) for each in RESULTS},
+            results={each: self._upstream_requests.labels(name, each) for each in RESULTS},
         )
 
-    def _child(self, metric: Child, *labels: object) -> Child:
-        found: Child | None = self._children.get((id(metric), *labels))
-        if found is None:
-            found = self._children[(id(metric), *labels)] = metric.labels(*labels)
-        return found
-
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
+        return Counter(self.registry, name, text, labels)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(name, text, labels, registry=self.registry)
+        return Gauge(self.registry, name, text, labels)
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
-        return Histogram(name, text, labels, registry=self.registry, buckets=buckets)
+    def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(self.registry, name, text, labels, bounds)
 
 
 def _rate(model: str, policy: str, spread: str, same: float, different: float) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from prometheus_client import Counter, Gauge, Histogram
+from gateway.telemetry.meters import Count, Level, Spread
 
 RESULTS = ("ok", "status", "unreachable", "timeout", "broken", "garbage", "cancelled")
 
@@ -21,10 +21,10 @@ class UpstreamMeter:
 
     def __init__(
         self,
-        seconds: Histogram,
-        in_flight: Gauge,
-        is_up: Gauge,
-        results: Mapping[str, Counter],
+        seconds: Spread,
+        in_flight: Level,
+        is_up: Level,
+        results: Mapping[str, Count],
     ) -> None:
         self._seconds = seconds
         self._in_flight = in_flight

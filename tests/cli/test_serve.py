@@ -13,7 +13,7 @@ from gateway.cli.demo import _free_port
 from tests.cli.commands import SCG, environment, http_server
 
 # What takes long to import and serves no start like the one below.
-HEAVY = {"pydantic", "pydantic_settings", "yaml", "redis", "hiredis"}
+HEAVY = {"aiohttp", "pydantic", "pydantic_settings", "yaml", "redis", "hiredis"}
 MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
 
@@ -37,7 +37,7 @@ def test_serves_until_a_signal(number: signal.Signals) -> None:
 
 @pytest.mark.processes
 def test_a_plain_start_imports_nothing_that_it_does_not_need() -> None:
-    """Without a file and without Redis, the libraries for either are not loaded by the time it listens."""
+    """Without a file, Redis and proxies, the libraries for those are not loaded by the time it listens."""
     command = [sys.executable, "-X", "importtime", *SCG[1:], "serve", "--port", "0"]
     command += ["--upstream-url", "http://127.0.0.1:9"]
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
