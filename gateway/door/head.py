@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from urllib.parse import unquote
 
 from gateway.errors import BadRequest
@@ -28,6 +28,14 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._first[name.lower()]
+
+    @overload
+    def get(self, name: str, default: None = None, /) -> str | None: ...
+    @overload
+    def get(self, name: str, default: str | Made, /) -> str | Made: ...
+    def get(self, name: str, default: object = None, /) -> object:
+        """The value of a field, the default if it is not there."""
+        return self._first.get(name.lower(), default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._first)
@@ -63,6 +71,7 @@ class Head:
     is_http11: bool
     keep_alive: bool
     length: int | None  # of the body in bytes; None: it comes in chunks
+    coding: str | None  # of the body, None for none
     headers: Headers
 
     @property
@@ -96,6 +105,7 @@ def read_head(
         is_http11=is_http11,
         keep_alive=keep_alive,
         length=_length(headers, is_http11=is_http11),
+        coding=headers.get("content-encoding"),
         headers=headers,
     )
 

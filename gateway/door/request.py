@@ -58,7 +58,7 @@ class Request:
         """The body, decoded; a ClientError says what is wrong with it."""
         if self._problem is not None:
             raise self._problem
-        coding = self.headers.get("content-encoding")
+        coding = self.head.coding
         return self._body if coding is None else decode(self._body, coding, self._origin.max_body)
 
     def begin(self, status: int, fields: Fields, *, length: int | None = None) -> Stream:

@@ -15,7 +15,7 @@ from gateway.serving.passthrough import forward
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, error_event, landing_response
 from gateway.serving.trace import Trace
-from gateway.serving.voting import board, find_pin, key_of
+from gateway.serving.voting import board, find_pin, key_of, pin_at_hand
 from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted
 from gateway.store.flights import Flight
 from gateway.wire.headers import describe, sent_on
@@ -28,25 +28,33 @@ _HOLD_HEAD = 10.0
 _KEEP_ALIVE = 5.0
 
 
-def chat_completions(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, Any, Reply]:
+def chat_completions(gateway: Gateway, request: Request, trace: Trace) -> Answer | Coroutine[Any, Any, Reply]:
     """POST /v1/chat/completions."""
     return _complete(gateway, request, trace, CHAT)
 
 
-def completions(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, Any, Reply]:
+def completions(gateway: Gateway, request: Request, trace: Trace) -> Answer | Coroutine[Any, Any, Reply]:
     """POST /v1/completions."""
     return _complete(gateway, request, trace, COMPLETIONS)
 
 
-async def _complete(gateway: Gateway, request: Request, trace: Trace, endpoint: Endpoint) -> Reply:
+def _complete(
+    gateway: Gateway, request: Request, trace: Trace, endpoint: Endpoint
+) -> Answer | Coroutine[Any, Any, Reply]:
     trace.endpoint = endpoint.label
     wanted = gateway.reader.read(endpoint, request.read(), request.headers)
-    trace.model, trace.policy = wanted.model, "none"
+    trace.model = wanted.model
     if isinstance(wanted, Untouched):
-        return await forward(
-            gateway, request, trace, wanted.body.forwarded({"consistency"}, {}), wanted.model
-        )
+        body = wanted.body.forwarded({"consistency"}, {})
+        return forward(gateway, request, trace, body, wanted.model)
     trace.policy = wanted.policy.name
+    landing = pin_at_hand(gateway, wanted)
+    if landing is not None:
+        return _whole(landing, wanted, trace, gateway)
+    return _find_or_vote(gateway, request, trace, wanted)
+
+
+async def _find_or_vote(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted) -> Reply:
     key = await key_of(gateway, wanted)
     landing = await find_pin(gateway, wanted, key)
     if landing is not None:

@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from gateway.door.answer import Answer
+from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
 from gateway.errors import Draining, GatewayError, Overloaded, UpstreamAnswered
 from gateway.serving.gateway import Gateway
@@ -35,8 +36,7 @@ class Edge:
         What needs no waiting is answered at once, without a task.
         """
         gateway = self._gateway
-        given = request.headers.get("x-request-id")
-        trace = Trace(given if given and _REQUEST_ID.fullmatch(given) else _new_id(), perf_counter())
+        trace = Trace(request.headers.once(_given_id) or _new_id(), perf_counter())
         trace.is_ours = request.path.startswith("/v1/")
         gateway.in_flight += trace.is_ours
         reply: Answer | Coroutine[Any, Any, Reply]
@@ -79,6 +79,12 @@ class Edge:
         seconds = perf_counter() - trace.began
         labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
         gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))
+
+
+def _given_id(headers: Headers) -> str:
+    """The client's own id for the request, "" for none that can be taken."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else ""
 
 
 def _new_id() -> str:

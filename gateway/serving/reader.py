@@ -23,7 +23,7 @@ _ENTRY = (
 _Said = tuple[
     tuple[str | None, ...], str
 ]  # the values of _FIELDS, and what cache-control says on all of its lines
-_Seen = tuple[Endpoint, bytes, _Said]
+_Seen = tuple[str, bytes, _Said]
 
 
 class Reader:
@@ -40,7 +40,7 @@ class Reader:
     def read(self, endpoint: Endpoint, raw: bytes, headers: Headers) -> Wanted | Untouched:
         """Read a request; BadRequest names what cannot be taken."""
         said = headers.once(_what_matters)
-        seen = (endpoint, raw, said)
+        seen = (endpoint.path, raw, said)
         read = self._seen.get(seen)
         if read is not None:
             self._seen.move_to_end(seen)

@@ -1,15 +1,23 @@
 """Answers and errors as HTTP responses."""
 
 import json
+from dataclasses import fields
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 
-from gateway.door.answer import Answer
+from gateway.core.pin import Pin
+from gateway.door.answer import Answer, field_lines
 from gateway.errors import GatewayError, UpstreamAnswered
 from gateway.serving.landing import Landing
 from gateway.wire.headers import describe
 
 JSON = "application/json"
+# All that is said of a pin.
+_FIGURES = attrgetter(*(field.name for field in fields(Pin) if field.name not in {"body", "streamed"}))
+
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
@@ -18,16 +26,20 @@ def landing_response(
 ) -> Answer:
     """The response of an answer. `seconds` is how long the request took in all."""
     upstream = min(landing.upstream_seconds, seconds)
-    fields = describe(landing.pin, landing.source, landing.key)
-    fields["content-type"] = content_type
-    fields["x-request-id"] = request_id
-    fields["cache-status"] = landing.cache_status
-    fields["server-timing"] = (
-        f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}"
+    timing = f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}"
+    lines = (
+        f"{_verdict_lines(_FIGURES(landing.pin), landing.source, landing.key)}"
+        f"content-type: {content_type}\r\nx-request-id: {request_id}\r\n"
+        f"cache-status: {landing.cache_status}\r\nserver-timing: {timing}\r\n"
     )
-    for name, value in landing.headers:
-        fields.setdefault(name, value)
-    return Answer(200, fields.items(), body)
+    theirs = [pair for pair in landing.headers if pair[0] != "content-type"]
+    return Answer(200, theirs, body, lines=lines)
+
+
+@lru_cache(maxsize=1024)
+def _verdict_lines(figures: tuple[Any, ...], source: str, key: str) -> str:
+    """What is said of a verdict, as lines. The same is said each time that a pin is given out."""
+    return field_lines(describe(Pin(b"", False, *figures), source, key).items())  # noqa: FBT003  no matter
 
 
 def error_body(error: GatewayError) -> bytes:
@@ -39,13 +51,13 @@ def error_body(error: GatewayError) -> bytes:
 
 def error_response(error: GatewayError, request_id: str) -> Answer:
     """The response that tells a client what went wrong."""
-    fields = {"content-type": JSON, "x-request-id": request_id} | {
+    told = {"content-type": JSON, "x-request-id": request_id} | {
         name.lower(): value for name, value in error.headers
     }
     if error.should_retry is not None:
-        fields["x-should-retry"] = "true" if error.should_retry else "false"
+        told["x-should-retry"] = "true" if error.should_retry else "false"
     status = error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
-    return Answer(status, fields.items(), error_body(error))
+    return Answer(status, told.items(), error_body(error))
 
 
 def error_event(error: GatewayError) -> bytes:

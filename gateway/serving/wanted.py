@@ -24,6 +24,8 @@ class Endpoint:
     label: str
 
 
+_ASKS_ANEW = frozenset({"no-cache", "no-store"})
+
 CHAT = Endpoint("/v1/chat/completions", "chat_completions")
 COMPLETIONS = Endpoint("/v1/completions", "completions")
 
@@ -52,6 +54,11 @@ class Wanted:
             self._keys.clear()  # an older fingerprint does not come back
             known = self._keys[fingerprint] = self.question.key(self.tenant, self.policy, fingerprint)
         return known
+
+    @property
+    def takes_pins(self) -> bool:
+        """Whether it may be answered by what is pinned."""
+        return self.policy.cache and not self.cache_control & _ASKS_ANEW
 
     @property
     def plan(self) -> Plan:

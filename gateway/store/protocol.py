@@ -29,6 +29,9 @@ class Store(Protocol):
     def is_degraded(self) -> bool:
         """Whether the store proper cannot be reached, so that pins are not shared."""
 
+    def look_up(self, key: str) -> Found | None:
+        """`get` without waiting: the pin, if this process holds it itself and may give it out."""
+
     async def get(self, key: str) -> Found | None:
         """The pin under this key, if it lives."""
 

@@ -58,12 +58,15 @@ class RedisStore:
         """Whether Redis does not answer."""
         return self._is_alone
 
+    def look_up(self, key: str) -> Found | None:
+        """`get` without waiting: memory, as long as what happens elsewhere is heard."""
+        return self.memory.look_up(key) if self._is_listening else None
+
     async def get(self, key: str) -> Found | None:
         """The pin under this key, if it lives."""
-        if self._is_listening:
-            found = self.memory.look_up(key)
-            if found is not None:
-                return found
+        found = self.look_up(key)
+        if found is not None:
+            return found
         before = self._changes
         try:
             found = await self._look_up(key)

@@ -150,6 +150,10 @@ class Pool:
         self._turns[names] += 1
         return [*reachable[first:], *reachable[:first]]
 
+    def known_fingerprint(self, model: str) -> str | None:
+        """`fingerprint` without waiting: None unless it was asked for since the pool last changed."""
+        return self._fingerprints.get(model)
+
     async def fingerprint(self, model: str) -> str | None:
         """What the pool is for this model; None while no candidate was ever seen, by any process.
 
