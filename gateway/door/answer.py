@@ -1,10 +1,8 @@
 """Answers as bytes."""
 
 from collections.abc import Iterable
-from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from time import time
 
 Fields = Iterable[tuple[str, str]]
 
@@ -12,13 +10,16 @@ BARE = frozenset({204, 304})  # statuses without a body, whatever is said of it 
 
 
 class Answer:
-    """A whole answer. `lines` are fields as `field_lines` writes them; length, date and connection are added."""
+    """A whole answer. `lines` are fields that are written already, by `field_lines`.
+
+    Length, date and connection are added on its way out.
+    """
 
     __slots__ = ("body", "lines", "status")
 
     def __init__(self, status: int, fields: Fields = (), body: bytes = b"", *, lines: str = "") -> None:
         self.status = status
-        self.lines = lines + field_lines(fields)
+        self.lines = lines + field_lines(fields) if fields else lines
         self.body = body
 
 
@@ -31,9 +32,9 @@ def field_lines(fields: Fields) -> str:
     return text
 
 
-def encode_head(status: int, lines: str) -> bytes:
+def encode_head(status: int, lines: str, date: str) -> bytes:
     """The head of an answer, all of whose other fields are in `lines`."""
-    text = f"{_status_line(status)}{lines}{_date(int(time()))}\r\n"
+    text = f"{_status_line(status)}{lines}date: {date}\r\n\r\n"
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -44,8 +45,3 @@ def _status_line(status: int) -> str:
     except ValueError:
         phrase = ""
     return f"HTTP/1.1 {status} {phrase}\r\n"
-
-
-@lru_cache(maxsize=2)
-def _date(second: int) -> str:
-    return f"date: {formatdate(second, usegmt=True)}\r\n"

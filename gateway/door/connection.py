@@ -125,71 +125,93 @@ class Connection(Line):
             lines += "transfer-encoding: chunked\r\n"
         elif length is not None and status not in BARE:
             lines += f"content-length: {length}\r\n"
-        self.send(encode_head(status, lines))
+        self.send(encode_head(status, lines, self._site.date))
         self._stream = Stream(self, status, length, chunked=is_chunked, bare=is_bare)
         return self._stream
 
     def _advance(self) -> None:
         """Answer what waits, as far as that can be done at once, and see what is next."""
-        while self._waiting and self._request is None and not (self.is_full or self.is_closing):
-            self._serve(self._waiting.popleft())
+        waiting = self._waiting
+        while waiting and self._request is None and not (self.is_full or self.is_closing):
+            self._serve(waiting.popleft())
         if self.is_closing:
             return
-        if self._request is not None or self.is_full:
-            if self._waiting:
-                self.pause()
-        elif self._refusal is not None:
+        if waiting:
+            self.pause()
+        elif self._request is None and not self.is_full:
+            self._hear_on()
+
+    def _hear_on(self) -> None:
+        """All is answered: tell what else is to be told, and read on."""
+        if self._refusal is not None:
             self._send_whole(self._application.refuse(self._refusal), "", "connection: close\r\n")
             self.hang_up(is_heard=False)
-        else:
-            self.listen()
-            if self._owes_continue:
-                self._owes_continue = False
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            return
+        self.listen()
+        if self._owes_continue:
+            self._owes_continue = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _serve(self, request: Request) -> None:
-        self._request = request
-        self.deadline = inf
         reply = self._application(request)
         if isinstance(reply, Answer):
-            self._end(request, reply)
+            self._finish(request, reply)
         else:
+            self._request = request
+            self.deadline = inf
             self.task = asyncio.get_running_loop().create_task(self._wait_for(request, reply))
 
-    async def _wait_for(self, request: Request, reply: Coroutine[Any, Any, Reply]) -> None:
+    async def _wait_for(self, request: Request, coming: Coroutine[Any, Any, Reply]) -> None:
         try:
-            self._end(request, await reply)
+            reply = await coming
+            self._request = self.task = None
+            if self._stream is None:
+                assert isinstance(reply, Answer)
+                self._finish(request, reply)
+            else:
+                self._finish_stream()
         except Exception:  # noqa: BLE001  the application raises none, but what it answers may be unfit to send
             _LOG.exception("an answer to %s %s could not be sent", request.method, request.path)
             self.abort()
         else:
-            self.task = None
             self._advance()
 
-    def _end(self, request: Request, reply: Reply) -> None:
-        """The reply is there: send it, unless that is done, and be free for the next request."""
-        if self._stream is None:
-            assert isinstance(reply, Answer)
-            self._send_whole(reply, request.method, self._connection_line(request))
-        elif not self._stream.is_ended:
+    def _finish(self, request: Request, answer: Answer) -> None:
+        self._expect_next()
+        self._send_whole(answer, request.method, self._connection_line(request))
+        if not self._stays:
+            self._say_goodbye()
+
+    def _finish_stream(self) -> None:
+        self._expect_next()
+        stream, self._stream = self._stream, None
+        if stream is not None and not stream.is_ended:
             self.abort()  # an answer cut short must not look whole
-        self._request = self._stream = None
-        self.deadline = self._site.now + (
-            self._bounds.idle if self._reading.is_between else self._bounds.head
-        )
-        if not (self._stays or self.is_closing):
-            self._waiting.clear()
-            self.hang_up(is_heard=not self._reading.is_cut)
+        elif not self._stays:
+            self._say_goodbye()
+
+    def _expect_next(self) -> None:
+        """From now on it is the client's turn; before anything is sent, since a slow reader has a bound of its own."""
+        bounds = self._bounds
+        self.deadline = self._site.now + (bounds.idle if self._reading.is_between else bounds.head)
+
+    def _say_goodbye(self) -> None:
+        self._waiting.clear()
+        self.hang_up(is_heard=self._reading.is_between and not self._reading.is_cut)
+        self._reading.is_over = True
 
     def _send_whole(self, answer: Answer, method: str, connection: str) -> None:
-        body, status = answer.body, answer.status
-        length = "" if status in BARE else f"content-length: {len(body)}\r\n"
-        head = encode_head(status, f"{answer.lines}{length}{connection}")
+        body, lines = answer.body, answer.lines
+        if answer.status in BARE:
+            body = b""
+        else:
+            lines = f"{lines}content-length: {len(body)}\r\n"
+            if method == "HEAD":
+                body = b""
+        head = encode_head(answer.status, lines + connection, self._site.date)
         if self._transport.is_closing():
             return  # the client has left
-        if method == "HEAD" or status in BARE:
-            self._transport.write(head)
-        elif len(body) <= _TOGETHER:
+        if len(body) <= _TOGETHER:
             self._transport.write(head + body)
         else:
             self._transport.write(head)

@@ -3,6 +3,7 @@
 import asyncio
 from asyncio import Server, TimerHandle
 from contextlib import suppress
+from email.utils import formatdate
 
 from gateway.door.bounds import Bounds
 from gateway.door.connection import Connection
@@ -18,7 +19,7 @@ class Door:
 
     def __init__(self, application: Application, bounds: Bounds) -> None:
         self._loop = asyncio.get_running_loop()
-        self._site = Site(application, bounds, self._loop.time())
+        self._site = Site(application, bounds)
         shortest = min(bounds.head, bounds.body, bounds.idle, bounds.stall, bounds.linger)
         self._tick = min(_SLOWEST_TICK, shortest / 4)
         self._server: Server | None = None
@@ -26,10 +27,10 @@ class Door:
 
     async def open(self, host: str, port: int) -> str:
         """Listen; the address as it stands in a URL. OSError if nobody can listen there."""
+        self._look_at_the_clock()
         self._server = await self._loop.create_server(
             lambda: Connection(self._site), host, port, backlog=_BACKLOG
         )
-        self._look_at_the_clock()
         name, number = self._server.sockets[0].getsockname()[:2]
         return f"[{name}]:{number}" if ":" in name else f"{name}:{number}"
 
@@ -64,6 +65,7 @@ class Door:
 
     def _look_at_the_clock(self) -> None:
         now = self._site.now = self._loop.time()
+        self._site.date = formatdate(usegmt=True)
         for connection in [each for each in self._site.connections if each.deadline <= now]:
             connection.expire()
         self._timer = self._loop.call_later(self._tick, self._look_at_the_clock)

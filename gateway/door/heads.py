@@ -5,7 +5,7 @@ field by field, each a call into Python. So a request that came in one piece is 
 head. What a head says is a function of its bytes, so nothing can go stale.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict  # a dict looks for its first entry past deleted ones
 
 from gateway.door.head import Head
 
@@ -15,7 +15,7 @@ _END = b"\r\n\r\n"
 
 
 class Heads:
-    """The heads that came lately, by their bytes; those unused for longest go first."""
+    """The heads that came lately, by their bytes. The oldest go first; one that is in use is soon learnt again."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[bytes, Head] = OrderedDict()
@@ -31,7 +31,6 @@ class Heads:
         head = self._known.get(raw)
         if head is None or len(data) - end != head.length:
             return None
-        self._known.move_to_end(raw)
         return head, data[end:]
 
     def keep(self, data: bytes, head: Head) -> None:

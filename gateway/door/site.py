@@ -17,7 +17,8 @@ class Site:
 
     application: Application
     bounds: Bounds
-    now: float  # the loop's clock, as of the last tick
+    now: float = 0.0  # the loop's clock, as of the last tick
+    date: str = ""  # as answers tell it, as of then
     heads: Heads = field(default_factory=Heads)
     connections: "set[Connection]" = field(default_factory=set)
     is_draining: bool = False

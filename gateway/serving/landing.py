@@ -1,12 +1,11 @@
 """How a request's vote ended, for whoever waits for it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.pin import Pin
 
 
-@dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(NamedTuple):
     """An answer and where it came from."""
 
     pin: Pin
