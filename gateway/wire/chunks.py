@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.wire.pairs import join, may_have_halves, parse
 from gateway.wire.sse import DONE, EventDecoder
 
 Json = dict[str, Any]
@@ -77,9 +78,14 @@ def read_stream(body: bytes) -> Stream:
 def merge(stream: Stream) -> Json:
     """The plain answer that a stream spells out; BrokenStream if a chunk is no chunk of a completion."""
     try:
-        return _merge(stream)
+        merged = _merge(stream)
+        if any(map(may_have_halves, stream.chunks)):
+            merged = join(merged)
     except RecursionError as error:
         raise BrokenStream("a chunk is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise BrokenStream(f"half a surrogate pair: {error}") from error
+    return merged
 
 
 def _merge(stream: Stream) -> Json:
@@ -204,8 +210,8 @@ def _is_usage(payload: bytes) -> bool:
 
 def _parse(payload: bytes) -> Json:
     try:
-        chunk = msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        chunk = parse(payload)
+    except (ValueError, RecursionError) as error:
         raise BrokenStream(f"a chunk is not JSON: {error}") from error
     if not isinstance(chunk, dict):
         raise BrokenStream("a chunk is not an object")
@@ -213,12 +219,12 @@ def _parse(payload: bytes) -> Json:
 
 
 def _parse_chunk(payload: bytes) -> Json:
+    chunk = _parse(payload)
     try:
-        _CHUNK.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        msgspec.convert(chunk, _Chunk)
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise BrokenStream(f"a chunk is not one of a completion: {error}") from error
-    return _parse(payload)
+    return chunk
 
 
-_CHUNK = msgspec.json.Decoder(_Chunk)
 _encode = msgspec.json.encode
