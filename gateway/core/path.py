@@ -9,6 +9,8 @@ A Round launches, a MajorityPath only says how many more it needs: `wants_more`.
 every replacement by `widen` before the `lose` that caused it, and end the round with a sample in `agreeing`.
 """
 
+from collections.abc import Set as AbstractSet
+
 from gateway.core.divergence import divergence
 from gateway.core.trail import Trail
 from gateway.core.vote import tally
@@ -44,9 +46,9 @@ class MajorityPath:
         return self._shown[0] if self._shown else ""
 
     @property
-    def agreeing(self) -> frozenset[int]:
+    def agreeing(self) -> AbstractSet[int]:
         """The samples that agree with all that was shown, those included that have not said as much yet."""
-        return frozenset(self._trails)
+        return self._trails.keys()
 
     @property
     def is_split(self) -> bool:

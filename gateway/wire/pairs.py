@@ -22,6 +22,14 @@ def parse(payload: bytes) -> Any:
         return json.loads(payload, parse_constant=_no_constant)
 
 
+def encode(value: Any) -> bytes:
+    """The shortest JSON text; integers of any size stay such, and halves of pairs are spelt out."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def may_have_halves(payload: bytes) -> bool:
     """Whether surrogates are spelt out in this JSON text, paired or not."""
     return b"\\ud" in payload or b"\\uD" in payload
