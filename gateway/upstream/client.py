@@ -8,7 +8,7 @@ Whoever speaks HTTP to an upstream does it behind `Client`; nothing else in the 
   - Broken         the connection broke, or what came was not HTTP
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -81,8 +81,8 @@ class Client(Protocol):
         """Close every connection."""
 
 
-async def read_all(exchange: Exchange, limit: int) -> bytes:
-    """The whole body, at most `limit` bytes of it."""
+async def read_all(exchange: Exchange, limit: int, tell: Callable[[bytes], None] | None = None) -> bytes:
+    """The whole body, at most `limit` bytes of it. `tell` is given each piece as it comes."""
     pieces: list[bytes] = []
     size = 0
     while piece := await exchange.piece():
@@ -90,6 +90,8 @@ async def read_all(exchange: Exchange, limit: int) -> bytes:
         if size > limit:
             raise TooLong(f"a body of more than {limit} bytes")
         pieces.append(piece)
+        if tell is not None:
+            tell(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 from gateway.core.ballot import Abstention, Sample
@@ -10,7 +11,7 @@ from gateway.core.round import Launch
 from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, field, read_all
 from gateway.upstream.pool import Upstream
 from gateway.upstream.slots import Slots
-from gateway.wire.answers import read_sample
+from gateway.wire.answers import is_stream, read_sample
 from gateway.wire.headers import passed_back
 from gateway.wire.replies import UnreadableAnswer
 
@@ -24,6 +25,10 @@ class Asked:
     body: Callable[[int], bytes]  # by seed
 
 
+# Is told the bytes of a sample's event stream as they come, under the sample's index.
+Listener = Callable[[int, bytes], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How long and how much, for one sample."""
@@ -34,7 +39,12 @@ class Bounds:
 
 
 async def take_sample(
-    launch: Launch, asked: Asked, turn: Sequence[Upstream], slots: Slots, bounds: Bounds
+    launch: Launch,
+    asked: Asked,
+    turn: Sequence[Upstream],
+    slots: Slots,
+    bounds: Bounds,
+    listener: Listener | None = None,
 ) -> Sample | Abstention:
     """Sample `launch.index` from the upstream whose turn it is; every failure is an Abstention.
 
@@ -48,14 +58,16 @@ async def take_sample(
         if not await slots.take(bounds.patience - (perf_counter() - began)):
             return _overloaded(launch.index, upstream)
         try:
-            return await _ask(launch, asked, upstream, bounds)
+            return await _ask(launch, asked, upstream, bounds, listener)
         finally:
             slots.give()
     finally:
         upstream.slots.give()
 
 
-async def _ask(launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds) -> Sample | Abstention:
+async def _ask(
+    launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds, listener: Listener | None
+) -> Sample | Abstention:
     call = Call(
         "POST", upstream.settings.url + asked.path, upstream.dress(asked.headers), asked.body(launch.seed)
     )
@@ -66,7 +78,8 @@ async def _ask(launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds)
         async with asyncio.timeout(bounds.total):
             exchange = await upstream.client.send(call)
             try:
-                body = await read_all(exchange, bounds.max_answer)
+                tell = partial(listener, launch.index) if listener and _is_heard(exchange) else None
+                body = await read_all(exchange, bounds.max_answer, tell)
             finally:
                 exchange.close()
         outcome = _outcome(launch.index, exchange, body, upstream)
@@ -86,6 +99,10 @@ async def _ask(launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds)
     return outcome
 
 
+def _is_heard(exchange: Exchange) -> bool:
+    return exchange.status == 200 and is_stream(field(exchange.headers, "content-type"))
+
+
 def _outcome(index: int, exchange: Exchange, body: bytes, upstream: Upstream) -> Sample | Abstention:
     headers = passed_back(exchange.headers)
     if exchange.status >= 400:
@@ -101,7 +118,7 @@ def _outcome(index: int, exchange: Exchange, body: bytes, upstream: Upstream) ->
         if error.status is not None:
             return Abstention(index, "status", error.status, error.body, upstream=upstream.name)
         return Abstention(index, "garbage", detail=str(error).encode(), upstream=upstream.name)
-    return Sample(index, reply, body, kind.startswith("text/event-stream"), headers, upstream.name)
+    return Sample(index, reply, body, is_stream(kind), headers, upstream.name)
 
 
 def _overloaded(index: int, upstream: Upstream) -> Abstention:

@@ -16,12 +16,12 @@ from gateway.settings.model import Timeouts, UpstreamSettings
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.pool import Upstream
-from gateway.upstream.sampling import Asked, Bounds, take_sample
+from gateway.upstream.sampling import Asked, Bounds, Listener, take_sample
 from gateway.upstream.slots import Slots
 from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import ENDLESS, HALF, HANG, HTML, RESET, chunks, open_upstream, plain
-from tests.upstream.raw_server import breaking, hanging, open_raw
+from tests.upstream.raw_server import Connection, breaking, hanging, open_raw
 
 CHAT = "/v1/chat/completions"
 JSON, STREAM = {"content-type": "application/json"}, {"content-type": "text/event-stream; charset=utf-8"}
@@ -45,9 +45,14 @@ class Desk:
     slots: Slots
 
     async def take(
-        self, index: int = 0, asked: Asked = ASKED, bounds: Bounds = BOUNDS
+        self,
+        index: int = 0,
+        asked: Asked = ASKED,
+        bounds: Bounds = BOUNDS,
+        listener: Listener | None = None,
     ) -> Sample | Abstention:
-        return await take_sample(Launch(index, 100 + index), asked, [self.upstream], self.slots, bounds)
+        launch = Launch(index, 100 + index)
+        return await take_sample(launch, asked, [self.upstream], self.slots, bounds, listener)
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, {"upstream": "u", **labels})
@@ -144,6 +149,81 @@ async def test_each_index_asks_another_upstream() -> None:
         assert ["a", "b", "a", "b"] == [
             sample.reply.content for sample in taken if isinstance(sample, Sample)
         ]
+
+
+# Listening.
+
+
+class Ear:
+    """A listener that notes what it hears, and when the first of it came."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, bytes]] = []
+        self.first = asyncio.Event()
+
+    def __call__(self, index: int, piece: bytes) -> None:
+        self.heard.append((index, piece))
+        self.first.set()
+
+    @property
+    def whole(self) -> bytes:
+        return b"".join(piece for _, piece in self.heard)
+
+
+async def test_a_stream_is_heard_while_it_comes() -> None:
+    """A listener hears each piece before the sample is whole, and the sample is the same as without one."""
+    payloads = chunks("42", 0)
+    go_on = asyncio.Event()
+
+    async def answer_in_two(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        await connection.send(streamed(*payloads[:2]).body)
+        await go_on.wait()
+        await connection.send(streamed(*payloads[2:]).body)
+
+    async with open_raw(answer_in_two) as raw, desk(raw.url) as near:
+        ear = Ear()
+        taking = asyncio.create_task(near.take(3, listener=ear))
+        heard = asyncio.create_task(ear.first.wait())
+        await asyncio.wait({taking, heard}, return_when=asyncio.FIRST_COMPLETED)
+        assert heard.done()
+        assert streamed(*payloads[:2]).body.startswith(ear.whole)
+        assert not taking.done()
+        go_on.set()
+        taken = await taking
+    assert isinstance(taken, Sample)
+    assert ({3}, taken.body, Reply("42", tokens=3)) == (
+        {index for index, _ in ear.heard},
+        ear.whole,
+        taken.reply,
+    )
+
+
+@pytest.mark.parametrize(
+    "scripted",
+    [answer(plain("42", 0)), answer(b"bad", 400), doubles.Reply(500, b"data: a\n\n", STREAM),
+     doubles.Reply(202, b"data: a\n\n", STREAM)],
+)  # fmt: skip
+async def test_only_streams_are_heard(scripted: doubles.Reply) -> None:
+    """Plain answers and errors, streamed or not, are for nobody's ears before they are whole."""
+    async with open_upstream(scripted) as far, desk(far.url) as near:
+        ear = Ear()
+        await near.take(listener=ear)
+        assert [] == ear.heard
+
+
+async def test_a_stream_that_stalls() -> None:
+    """A stream on which nothing comes for the idle time-out is an Abstention; what was heard of it stays heard."""
+    begun = streamed(*chunks("42", 0)[:2]).body
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n"
+    idle = Timeouts(connect=30, first_byte=30, idle=0.1)
+    async with open_raw(hanging(head + begun)) as raw, desk(raw.url, idle) as near:
+        ear = Ear()
+        taken = await near.take(5, listener=ear)
+        assert isinstance(taken, Abstention)
+        assert ("timeout", {"timeout": 1.0}, begun) == (taken.reason, near.counted, ear.whole)
+        await raw.connections[0].left.wait()
 
 
 # Abstentions.
