@@ -16,10 +16,11 @@ from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, error_event, landing_response
 from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of, pin_at_hand
-from gateway.serving.wanted import CHAT, COMPLETIONS, Endpoint, Untouched, Wanted
+from gateway.serving.wanted import Untouched, Wanted
 from gateway.store.flights import Flight
+from gateway.wire.forms.form import Form
 from gateway.wire.headers import describe, sent_on
-from gateway.wire.sse import encode_comment, encode_event
+from gateway.wire.sse import encode_comment
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,19 +29,10 @@ _HOLD_HEAD = 10.0
 _KEEP_ALIVE = 5.0
 
 
-def chat_completions(gateway: Gateway, request: Request, trace: Trace) -> Answer | Coroutine[Any, Any, Reply]:
-    """POST /v1/chat/completions."""
-    return _complete(gateway, request, trace, CHAT)
-
-
-def completions(gateway: Gateway, request: Request, trace: Trace) -> Answer | Coroutine[Any, Any, Reply]:
-    """POST /v1/completions."""
-    return _complete(gateway, request, trace, COMPLETIONS)
-
-
-def _complete(
-    gateway: Gateway, request: Request, trace: Trace, endpoint: Endpoint
+def complete(
+    endpoint: Form, gateway: Gateway, request: Request, trace: Trace
 ) -> Answer | Coroutine[Any, Any, Reply]:
+    """POST to any endpoint whose answers are voted on."""
     trace.endpoint = endpoint.label
     wanted = gateway.reader.read(endpoint, request.read(), request.headers)
     trace.model = wanted.model
@@ -79,8 +71,11 @@ def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> 
     gateway.metrics.returned(landing.pin.returned)
     if not wanted.streamed:
         seconds = perf_counter() - trace.began
-        return landing_response(landing, trace.request_id, JSON, as_plain(landing.pin), seconds)
-    body, seconds = as_stream(landing.pin, include_usage=wanted.include_usage), perf_counter() - trace.began
+        return landing_response(
+            landing, trace.request_id, JSON, as_plain(wanted.endpoint, landing.pin), seconds
+        )
+    body = as_stream(wanted.endpoint, landing.pin, include_usage=wanted.include_usage)
+    seconds = perf_counter() - trace.began
     gateway.metrics.first_chunk(landing.source, seconds)
     return landing_response(landing, trace.request_id, EVENT_STREAM, body, seconds)
 
@@ -129,13 +124,13 @@ def _ending(landed: asyncio.Future[Landing], wanted: Wanted, trace: Trace, gatew
         landing = landed.result()
         trace.note(landing, source=trace.source)
         told = describe(landing.pin, trace.source, landing.key)
-        ending = as_stream(landing.pin, include_usage=wanted.include_usage, told=told)
+        ending = as_stream(wanted.endpoint, landing.pin, include_usage=wanted.include_usage, told=told)
     except GatewayError as error:
         trace.status = error.status
-        return encode_event(error_event(error))
+        return error_event(wanted.endpoint, error)
     except Exception:  # noqa: BLE001  a response has begun: whatever goes wrong has to be said inside it
         _LOG.exception("a bug in the gateway, request %s", trace.request_id)
         trace.status = 500
-        return encode_event(error_event(GatewayError("internal error; the gateway's log has more")))
+        return error_event(wanted.endpoint, GatewayError("internal error; the gateway's log has more"))
     gateway.metrics.returned(landing.pin.returned)
     return ending

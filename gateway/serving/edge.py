@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its errors in OpenAI's shape, its place in the metrics."""
+"""What surrounds every request: its id, its errors in the endpoint's shape, its place in the metrics."""
 
 import asyncio
 import logging
@@ -12,11 +12,13 @@ from typing import Any
 from gateway.door.answer import Answer
 from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
-from gateway.errors import Draining, GatewayError, Overloaded, UpstreamAnswered
+from gateway.errors import Draining, GatewayError, Overloaded
 from gateway.serving.gateway import Gateway
-from gateway.serving.responses import error_response
+from gateway.serving.responses import error_response, status_of
 from gateway.serving.routes import find_handler
 from gateway.serving.trace import Trace
+from gateway.wire.forms.completions import CHAT
+from gateway.wire.forms.table import form_at
 
 _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -45,17 +47,17 @@ class Edge:
                 _admit(gateway)
             reply = find_handler(request.method, request.path)(gateway, request, trace)
         except Exception as error:  # noqa: BLE001  the outermost place, see _failed
-            reply = _failed(error, trace)
+            reply = _failed(error, request.path, trace)
         if not isinstance(reply, Answer):
-            return self._wait_for(reply, trace)
+            return self._wait_for(reply, request.path, trace)
         self._close(trace, reply)
         return reply
 
     def refuse(self, error: GatewayError) -> Answer:
         """The answer to what is no request."""
-        return error_response(error, _new_id())
+        return error_response(CHAT, error, _new_id())
 
-    async def _wait_for(self, coming: Coroutine[Any, Any, Reply], trace: Trace) -> Reply:
+    async def _wait_for(self, coming: Coroutine[Any, Any, Reply], path: str, trace: Trace) -> Reply:
         reply: Reply | None = None
         try:
             reply = await coming
@@ -63,7 +65,7 @@ class Edge:
             trace.status = _CLIENT_LEFT
             raise
         except Exception as error:  # noqa: BLE001  likewise
-            reply = _failed(error, trace)
+            reply = _failed(error, path, trace)
         finally:
             self._close(trace, reply)
         return reply
@@ -102,7 +104,7 @@ def _admit(gateway: Gateway) -> None:
         )
 
 
-def _failed(error: Exception, trace: Trace) -> Answer:
+def _failed(error: Exception, path: str, trace: Trace) -> Answer:
     """What the client is told. A bug must not become a broken connection, so nothing is raised any more."""
     if isinstance(error, ConnectionError):  # the client left while it was written to
         trace.status = _CLIENT_LEFT
@@ -110,5 +112,5 @@ def _failed(error: Exception, trace: Trace) -> Answer:
     if not isinstance(error, GatewayError):
         _LOG.error("a bug in the gateway, request %s", trace.request_id, exc_info=error)
         error = GatewayError("internal error; the gateway's log has more")
-    trace.status = error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
-    return error_response(error, trace.request_id)
+    trace.status = status_of(error)
+    return error_response(form_at(path), error, trace.request_id)

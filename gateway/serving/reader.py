@@ -8,8 +8,9 @@ from collections import OrderedDict
 
 from gateway.door.head import Headers
 from gateway.serving.policies import HEADERS
-from gateway.serving.wanted import Endpoint, Untouched, Wanted, read_request
+from gateway.serving.wanted import Untouched, Wanted, read_request
 from gateway.settings.model import Settings
+from gateway.wire.forms.form import Form
 from gateway.wire.headers import TENANT
 
 # Everything in a header that `read_request` looks at, but for cache-control, which may come on several lines.
@@ -37,7 +38,7 @@ class Reader:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def read(self, endpoint: Endpoint, raw: bytes, headers: Headers) -> Wanted | Untouched:
+    def read(self, endpoint: Form, raw: bytes, headers: Headers) -> Wanted | Untouched:
         """Read a request; BadRequest names what cannot be taken."""
         said = headers.once(_what_matters)
         seen = (endpoint.path, raw, said)

@@ -5,34 +5,30 @@ from typing import Any
 import msgspec
 
 from gateway.core.pin import Pin
-from gateway.wire.chunks import Stream, merge, read_stream, split
+from gateway.wire.forms.form import Form
 from gateway.wire.headers import as_comment
-from gateway.wire.sse import DONE, encode_comment, encode_event
+from gateway.wire.sse import encode_comment, encode_event
 
 
-def as_plain(pin: Pin) -> bytes:
-    """One JSON body: the winner's own bytes, or what its chunks spell out."""
-    return msgspec.json.encode(merge(read_stream(pin.body))) if pin.streamed else pin.body
+def as_plain(form: Form, pin: Pin) -> bytes:
+    """One JSON body: the winner's own bytes, or what its events spell out."""
+    return form.plain(pin.body) if pin.streamed else pin.body
 
 
-def as_stream(pin: Pin, *, include_usage: bool, told: dict[str, str] | None = None) -> bytes:
-    """All events of the stream: the winner's own chunks, or what its body would have been as chunks.
+def as_stream(form: Form, pin: Pin, *, include_usage: bool, told: dict[str, str] | None = None) -> bytes:
+    """All events of the stream: the winner's own, or what its body would have been as events.
 
-    `told` is what the response's header could not say yet: it goes into a comment before `[DONE]` and, where
-    the client asked for usage, into that chunk's `consistency` member.
+    `told` is what the response's header could not say yet: it goes into a comment before the last event and,
+    where the client asked for usage, into that chunk's `consistency` member.
     """
-    stream = _stream(pin)
-    parts = [encode_event(chunk) for chunk in stream.chunks]
-    if include_usage and stream.usage:
-        parts.append(encode_event(_with_consistency(stream.usage, told) if told else stream.usage))
+    events = form.events(pin.body, streamed=pin.streamed)
+    parts = [*events.frames]
+    if include_usage and events.usage:
+        parts.append(encode_event(_with_consistency(events.usage, told) if told else events.usage))
     if told:
         parts.append(encode_comment(as_comment(told)))
-    parts.append(encode_event(DONE))
+    parts.append(events.end)
     return b"".join(parts)
-
-
-def _stream(pin: Pin) -> Stream:
-    return read_stream(pin.body) if pin.streamed else split(msgspec.json.decode(pin.body))
 
 
 def _with_consistency(usage: bytes, told: dict[str, str]) -> bytes:

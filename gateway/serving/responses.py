@@ -1,6 +1,5 @@
 """Answers and errors as HTTP responses."""
 
-import json
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
@@ -12,6 +11,7 @@ from gateway.core.pin import Pin
 from gateway.door.answer import Answer, field_lines
 from gateway.errors import GatewayError, UpstreamAnswered
 from gateway.serving.landing import Landing
+from gateway.wire.forms.form import Fault, Form
 from gateway.wire.headers import describe
 
 JSON = "application/json"
@@ -42,34 +42,38 @@ def _verdict_lines(figures: tuple[Any, ...], source: str, key: str) -> str:
     return field_lines(describe(Pin(b"", False, *figures), source, key).items())  # noqa: FBT003  no matter
 
 
-def error_body(error: GatewayError) -> bytes:
-    """OpenAI's error object, or the upstream's own bytes."""
+def error_body(form: Form, error: GatewayError) -> bytes:
+    """The form's error object, or the upstream's own bytes."""
     if isinstance(error, UpstreamAnswered) and error.body:
         return error.body
-    return json.dumps(_own_words(error)).encode()  # ASCII, whatever of the client's is quoted
+    return _own_words(form, error)
 
 
-def error_response(error: GatewayError, request_id: str) -> Answer:
+def error_response(form: Form, error: GatewayError, request_id: str) -> Answer:
     """The response that tells a client what went wrong."""
     told = {"content-type": JSON, "x-request-id": request_id} | {
         name.lower(): value for name, value in error.headers
     }
     if error.should_retry is not None:
         told["x-should-retry"] = "true" if error.should_retry else "false"
-    status = error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
-    return Answer(status, told.items(), error_body(error))
+    return Answer(status_of(error), told.items(), error_body(form, error))
 
 
-def error_event(error: GatewayError) -> bytes:
-    """The same inside a stream that has begun: one object on one line, whatever the upstream sent."""
+def error_event(form: Form, error: GatewayError) -> bytes:
+    """The same inside a stream that has begun: the last event, whatever the upstream sent."""
     try:
-        parsed = msgspec.json.decode(error_body(error))
+        parsed = msgspec.json.decode(error_body(form, error))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         parsed = None
     if not isinstance(parsed, dict) or "error" not in parsed:
-        parsed = _own_words(error)
-    return json.dumps(parsed).encode()
+        parsed = msgspec.json.decode(_own_words(form, error))
+    return form.error_event(parsed)
 
 
-def _own_words(error: GatewayError) -> dict[str, dict[str, str | None]]:
-    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+def status_of(error: GatewayError) -> int:
+    """The HTTP status that tells of it."""
+    return error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
+
+
+def _own_words(form: Form, error: GatewayError) -> bytes:
+    return form.error_body(Fault(status_of(error), error.message, error.type, error.param, error.code))

@@ -1,6 +1,7 @@
 """Which function answers which path."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from gateway.door.answer import Answer
@@ -10,13 +11,13 @@ from gateway.serving import completions, operations
 from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import pass_through
 from gateway.serving.trace import Trace
+from gateway.wire.forms.table import FORMS
 
 # What needs no waiting is a plain function, or returns at once.
 Handler = Callable[[Gateway, Request, Trace], Answer | Coroutine[Any, Any, Reply]]
 
 _PATHS: Mapping[str, Mapping[str, Handler]] = {
-    "/v1/chat/completions": {"POST": completions.chat_completions},
-    "/v1/completions": {"POST": completions.completions},
+    **{form.path: {"POST": partial(completions.complete, form)} for form in FORMS},
     "/v1/models": {"GET": operations.models},
     "/v1/consistency/summary": {"GET": operations.summary},
     "/healthz": {"GET": operations.healthz, "HEAD": operations.healthz},

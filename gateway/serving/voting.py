@@ -132,7 +132,7 @@ async def _perform(
     gateway: Gateway, wanted: Wanted, headers: Pairs, vote: Round, flight: Flight[Landing]
 ) -> None:
     settings, turn = gateway.settings, gateway.pool.turn(wanted.model)
-    asked = Asked(wanted.endpoint.path, headers, wanted.upstream_body)
+    asked = Asked(wanted.endpoint, headers, wanted.upstream_body, wanted.asks_margin)
     bounds = Bounds(
         total=wanted.policy.sample_timeout or settings.timeouts.total,
         patience=settings.timeouts.first_byte,

@@ -73,6 +73,8 @@ class Upstream:
         own = list(settings.headers)
         if settings.api_key:
             own.append(("authorization", f"Bearer {settings.api_key}"))
+            if any(name.lower() == "x-api-key" for name, _ in headers):  # Anthropic's clients send theirs so
+                own.append(("x-api-key", settings.api_key))
         replaced = {name.lower() for name, _ in own}
         return [*(pair for pair in headers if pair[0].lower() not in replaced), *own]
 

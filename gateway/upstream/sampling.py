@@ -11,7 +11,8 @@ from gateway.core.round import Launch
 from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, field, read_all
 from gateway.upstream.pool import Upstream
 from gateway.upstream.slots import Slots
-from gateway.wire.answers import is_stream, read_sample
+from gateway.wire.answers import is_stream
+from gateway.wire.forms.form import Form
 from gateway.wire.headers import passed_back
 from gateway.wire.replies import UnreadableAnswer
 
@@ -20,9 +21,10 @@ from gateway.wire.replies import UnreadableAnswer
 class Asked:
     """What is asked of every sample of one round."""
 
-    path: str
+    form: Form
     headers: Headers  # the client's, less what belongs to the connection
-    body: Callable[[int], bytes]  # by seed
+    body: Callable[[int, str], bytes]  # by seed and engine
+    asks_margin: bool = False  # whether log-probabilities are taken out of the answer again
 
 
 # Is told the bytes of a sample's event stream as they come, under the sample's index.
@@ -68,9 +70,8 @@ async def take_sample(
 async def _ask(
     launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds, listener: Listener | None
 ) -> Sample | Abstention:
-    call = Call(
-        "POST", upstream.settings.url + asked.path, upstream.dress(asked.headers), asked.body(launch.seed)
-    )
+    url, body = upstream.settings.url + asked.form.path, asked.body(launch.seed, upstream.engine)
+    call = Call("POST", url, upstream.dress(asked.headers), body)
     began = perf_counter()
     result = "cancelled"
     upstream.meter.started()
@@ -79,10 +80,10 @@ async def _ask(
             exchange = await upstream.client.send(call)
             try:
                 tell = partial(listener, launch.index) if listener and _is_heard(exchange) else None
-                body = await read_all(exchange, bounds.max_answer, tell)
+                answer = await read_all(exchange, bounds.max_answer, tell)
             finally:
                 exchange.close()
-        outcome = _outcome(launch.index, exchange, body, upstream)
+        outcome = _outcome(launch.index, asked, exchange, answer, upstream)
         result = "ok" if isinstance(outcome, Sample) else outcome.reason
         upstream.mark(up=True)
     except UpstreamFailure as failure:
@@ -103,7 +104,9 @@ def _is_heard(exchange: Exchange) -> bool:
     return exchange.status == 200 and is_stream(field(exchange.headers, "content-type"))
 
 
-def _outcome(index: int, exchange: Exchange, body: bytes, upstream: Upstream) -> Sample | Abstention:
+def _outcome(
+    index: int, asked: Asked, exchange: Exchange, body: bytes, upstream: Upstream
+) -> Sample | Abstention:
     headers = passed_back(exchange.headers)
     if exchange.status >= 400:
         return Abstention(index, "status", exchange.status, body, headers, upstream.name)
@@ -113,12 +116,15 @@ def _outcome(index: int, exchange: Exchange, body: bytes, upstream: Upstream) ->
         )
     kind = field(exchange.headers, "content-type").lower()
     try:
-        reply = read_sample(body, kind)
+        reply = asked.form.reply(body, kind)
     except UnreadableAnswer as error:
         if error.status is not None:
             return Abstention(index, "status", error.status, error.body, upstream=upstream.name)
         return Abstention(index, "garbage", detail=str(error).encode(), upstream=upstream.name)
-    return Sample(index, reply, body, is_stream(kind), headers, upstream.name)
+    streamed = is_stream(kind)
+    if asked.asks_margin:
+        body = asked.form.without_logprobs(body, streamed=streamed)
+    return Sample(index, reply, body, streamed, headers, upstream.name)
 
 
 def _overloaded(index: int, upstream: Upstream) -> Abstention:

@@ -12,17 +12,29 @@ CONNECTION = frozenset({
     "transfer-encoding", "upgrade", "host", "content-length", "expect",
 })  # fmt: skip
 
-# What a voted request sends on. A field that could change the answer would have to be part of the key, so
-# only these go; organisation and project are part of the tenant.
+# What a voted request sends on. A field that could change the answer has to be part of the key, so only
+# these go.
 SENT_ON = (
     "authorization",
     "openai-organization",
     "openai-project",
+    "x-api-key",
+    "anthropic-version",
+    "anthropic-beta",
     "user-agent",
     "traceparent",
     "tracestate",
 )
-TENANT = ("authorization", "openai-organization", "openai-project")
+
+# Who asks, and what may change the answer: whatever is in one of these is part of the key.
+TENANT = (
+    "authorization",
+    "openai-organization",
+    "openai-project",
+    "x-api-key",
+    "anthropic-version",
+    "anthropic-beta",
+)
 
 
 def sent_on(headers: Mapping[str, str], request_id: str, *, streamed: bool) -> Pairs:
@@ -42,7 +54,7 @@ def passed_back(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ..
     return tuple(
         (name, value)
         for name, value in headers
-        if name.startswith(("x-ratelimit-", "retry-after", "openai-")) or name == "content-type"
+        if name.startswith(("x-ratelimit-", "retry-after", "openai-", "anthropic-")) or name == "content-type"
     )
 
 

@@ -83,9 +83,13 @@ class Got:
 
 
 @asynccontextmanager
-async def open_gateway(*upstreams: Upstream, **settings: Any) -> AsyncIterator[Client]:
-    """A gateway in front of these doubles, once it is ready."""
-    named = tuple(UpstreamSettings(name=f"u{at}", url=each.url) for at, each in enumerate(upstreams))
+async def open_gateway(
+    *upstreams: Upstream, known: Mapping[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Client]:
+    """A gateway in front of these doubles, once it is ready. `known` is what is configured of each of them."""
+    named = tuple(
+        UpstreamSettings(name=f"u{at}", url=each.url, **(known or {})) for at, each in enumerate(upstreams)
+    )
     async with open_gateway_for(Settings(**({"upstreams": named} | settings))) as client:
         yield client
 

@@ -19,6 +19,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.doubles import shapes
+
 HANG, RESET, HALF, ENDLESS, HTML = "\0hang", "\0reset", "\0half", "\0endless", "\0html"
 
 MODELS = {"object": "list", "data": [{"id": "m", "object": "model", "root": "m", "max_model_len": 4096}]}
@@ -101,12 +103,7 @@ class Upstream:
         if isinstance(answer, int):
             error = {"message": f"scripted {answer}", "type": "scripted", "param": None, "code": answer}
             return web.json_response({"error": error}, status=answer, headers={"retry-after": "7"})
-        body = seen.body
-        if body.get("stream"):
-            return await _stream(request, chunks(answer, index, is_chat="messages" in body))
-        return web.Response(
-            body=plain(answer, index, is_chat="messages" in body), content_type="application/json"
-        )
+        return await _say(request, seen.body, answer, index)
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
         known = {
@@ -149,6 +146,18 @@ def chunks(content: str, index: int, *, is_chat: bool = True) -> list[bytes]:
             json.dumps({**head, "choices": [], "usage": usage}).encode(), b"[DONE]"]  # fmt: skip
 
 
+async def _say(request: web.Request, body: Any, content: str, index: int) -> web.StreamResponse:
+    """This content, in the form of the path, plain or streamed."""
+    path, is_chat = request.path, "messages" in body
+    if path in {shapes.RESPONSES, shapes.MESSAGES}:
+        if body.get("stream"):
+            return web.Response(body=shapes.stream(path, content, index), content_type="text/event-stream")
+        return web.Response(body=shapes.plain(path, content, index), content_type="application/json")
+    if body.get("stream"):
+        return await _stream(request, chunks(content, index, is_chat=is_chat))
+    return web.Response(body=plain(content, index, is_chat=is_chat), content_type="application/json")
+
+
 async def _stream(request: web.Request, payloads: Sequence[bytes]) -> web.StreamResponse:
     response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
@@ -183,6 +192,8 @@ async def open_upstream(*answers: Answer) -> AsyncIterator[Upstream]:
     app = web.Application(client_max_size=1 << 30)
     app.router.add_post("/v1/chat/completions", upstream._complete)
     app.router.add_post("/v1/completions", upstream._complete)
+    app.router.add_post(shapes.RESPONSES, upstream._complete)
+    app.router.add_post(shapes.MESSAGES, upstream._complete)
     app.router.add_route("*", "/{path:.*}", upstream._other)
     async with open_server(app) as upstream.url:
         yield upstream

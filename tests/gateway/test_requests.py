@@ -8,8 +8,8 @@ import pytest
 
 from gateway.core.policy import PRESETS
 from gateway.door.head import Headers
-from gateway.serving.wanted import CHAT as CHAT_ENDPOINT
 from gateway.settings.model import Limits, Settings, UpstreamSettings
+from gateway.wire.forms.completions import CHAT as CHAT_ENDPOINT
 from tests.doubles.gateway import HELLO, open_gateway, open_gateway_for
 from tests.doubles.upstream import open_upstream
 

@@ -323,6 +323,13 @@ async def test_dress(settings: dict[str, Any], sent: list[tuple[str, str]]) -> N
         assert sent == [*pool.upstreams[0].dress([("Authorization", "Bearer client"), ("x-a", "1")])]
 
 
+async def test_dress_for_anthropics_clients() -> None:
+    """A client's `x-api-key` does not reach a server that has a key of its own, which then comes under both names."""
+    async with pool_of(at(api_key="own")) as pool:
+        dressed = pool.upstreams[0].dress([("X-Api-Key", "client")])
+        assert [("authorization", "Bearer own"), ("x-api-key", "own")] == [*dressed]
+
+
 # A living pool.
 
 

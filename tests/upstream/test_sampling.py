@@ -18,6 +18,7 @@ from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.pool import Upstream
 from gateway.upstream.sampling import Asked, Bounds, Listener, take_sample
 from gateway.upstream.slots import Slots
+from gateway.wire.forms import completions as forms
 from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import ENDLESS, HALF, HANG, HTML, RESET, chunks, open_upstream, plain
@@ -29,11 +30,11 @@ PATIENT = Timeouts(connect=30, first_byte=30, idle=30)
 BOUNDS = Bounds(total=30, patience=30, max_answer=1 << 20)
 
 
-def body(seed: int, *, stream: bool = False) -> bytes:
+def body(seed: int, _engine: str, *, stream: bool = False) -> bytes:
     return json.dumps({"model": "m", "messages": [], "seed": seed, "stream": stream}).encode()
 
 
-ASKED = Asked(CHAT, [("authorization", "Bearer client"), ("content-type", "application/json")], body)
+ASKED = Asked(forms.CHAT, [("authorization", "Bearer client"), ("content-type", "application/json")], body)
 
 
 @dataclass
@@ -112,7 +113,9 @@ async def test_a_sample() -> None:
 async def test_a_streamed_sample() -> None:
     """A stream is the same Sample, kept as a stream."""
     async with open_upstream("42") as far, desk(far.url) as near:
-        taken = await near.take(asked=replace(ASKED, body=lambda seed: body(seed, stream=True)))
+        taken = await near.take(
+            asked=replace(ASKED, body=lambda seed, engine: body(seed, engine, stream=True))
+        )
         assert isinstance(taken, Sample)
         assert (Reply("42", tokens=3), True) == (taken.reply, taken.streamed)
         assert b"".join(b"data: " + payload + b"\n\n" for payload in chunks("42", 0)) == taken.body
@@ -124,7 +127,7 @@ async def test_what_is_sent() -> None:
         for index in (0, 2):
             await near.take(index)
         assert [CHAT, CHAT] == [seen.path for seen in far.seen]
-        assert [body(100), body(102)] == [seen.raw for seen in far.seen]
+        assert [body(100, ""), body(102, "")] == [seen.raw for seen in far.seen]
         assert ["Bearer client"] * 2 == [seen.headers["authorization"] for seen in far.seen]
 
 

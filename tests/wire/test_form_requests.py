@@ -145,14 +145,6 @@ def test_how_margins_are_asked_for(form: Form, members: Json, added: Json) -> No
     assert added == {name: json.loads(text) for name, text in form.margin_members(body).items()}
 
 
-def test_who_takes_a_seed() -> None:
-    """Every engine in OpenAI's first two forms, vLLM in the third, none in Anthropic's."""
-    engines = ("vllm", "openai", "auto")
-    assert [(True, True, True), (True, True, True), (True, False, False), (False, False, False)] == [
-        tuple(form.takes_seed(engine) for engine in engines) for form in FORMS
-    ]
-
-
 def test_usage_is_asked_for_where_it_is_not_told_anyway() -> None:
     """A stream of the first two forms gets `include_usage`, beside the client's own options."""
     body = parse_body(b'{"stream_options": {"new": 1.50, "include_usage": false}}')

@@ -70,9 +70,11 @@ def test_sent_on(*, streamed: bool, accept: str) -> None:
         "Accept-Encoding": "gzip", "Content-Type": "text/plain", "Content-Length": "9", "Host": "h",
         "X-Forwarded-For": "1.2.3.4",
         "x-consistency-k": "5", "Connection": "close", "Content-Encoding": "gzip", "x-api-key": "k",
+        "anthropic-version": "v", "anthropic-beta": "b", "x-goog-api-key": "g",
     })  # fmt: skip
     assert [
-        ("authorization", "Bearer x"), ("openai-organization", "o"), ("openai-project", "p"), ("user-agent", "u"),
+        ("authorization", "Bearer x"), ("openai-organization", "o"), ("openai-project", "p"), ("x-api-key", "k"),
+        ("anthropic-version", "v"), ("anthropic-beta", "b"), ("user-agent", "u"),
         ("traceparent", "00-1"), ("tracestate", "s"),
         ("content-type", "application/json"), ("accept", accept), ("accept-encoding", "identity"),
         ("x-request-id", "ours"),
@@ -87,11 +89,12 @@ def test_sent_on_without_anything() -> None:
 
 
 def test_passed_back() -> None:
-    """Of an upstream's header the client gets rate limits, when to retry, OpenAI's own and the type of the body."""
+    """Of an upstream's header the client gets rate limits, when to retry, the makers' own and the type of the body."""
     fields = [
         ("x-ratelimit-limit-requests", "60"), ("x-ratelimit-reset-tokens", "6m0s"), ("retry-after", "7"),
         ("retry-after-ms", "70"),
         ("openai-processing-ms", "5"), ("openai-version", "2020-10-01"), ("content-type", "application/json"),
+        ("anthropic-ratelimit-requests-remaining", "59"),
     ]  # fmt: skip
     others = [
         ("server", "uvicorn"), ("date", "now"), ("set-cookie", "a=1"), ("content-length", "5"),

@@ -21,10 +21,6 @@ _LOGPROBS = (("choices", None, "logprobs"), b"null")
 class _Form:
     """What both have in common."""
 
-    def takes_seed(self, _engine: str) -> bool:
-        """Every engine takes one here."""
-        return True
-
     def stream_members(self, body: Body) -> dict[str, str]:
         """The client's stream options with `include_usage`, spliced like the body itself."""
         text = body.texts.get("stream_options")

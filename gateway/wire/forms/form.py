@@ -54,9 +54,6 @@ class Form(Protocol):
     def asks(self, members: Mapping[str, Any]) -> Asking:
         """What these members of a request's body ask for; BadRequest names one that cannot be taken."""
 
-    def takes_seed(self, engine: str, /) -> bool:
-        """Whether a seed may be sent to an engine of this name (`auto` where it is not known)."""
-
     def stream_members(self, body: Body, /) -> dict[str, str]:
         """Members to add to a streamed request, as JSON texts, so that its answer tells the usage."""
 

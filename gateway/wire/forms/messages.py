@@ -45,10 +45,6 @@ class Messages:
             unvoted=_state(members) or _server_tool(tools),
         )
 
-    def takes_seed(self, _engine: str) -> bool:
-        """None has the member: Anthropic's own refuses it, vLLM's passes over it."""
-        return False
-
     def stream_members(self, _body: Body) -> dict[str, str]:
         """None: a message always tells its usage."""
         return {}

@@ -73,10 +73,6 @@ class Responses:
             unvoted=_state(members) or _server_tool(tools),
         )
 
-    def takes_seed(self, engine: str) -> bool:
-        """vLLM's has the member; OpenAI's refuses it, so where the engine is not known none is sent."""
-        return engine == "vllm"
-
     def stream_members(self, _body: Body) -> dict[str, str]:
         """None: a response always tells its usage."""
         return {}

@@ -6,3 +6,8 @@ from gateway.wire.forms.messages import MESSAGES
 from gateway.wire.forms.responses import RESPONSES
 
 FORMS: tuple[Form, ...] = (CHAT, COMPLETIONS, RESPONSES, MESSAGES)
+
+
+def form_at(path: str) -> Form:
+    """The form in which a client of this path reads errors: Anthropic's on its API's paths, else OpenAI's."""
+    return MESSAGES if path.startswith(MESSAGES.path) else CHAT
