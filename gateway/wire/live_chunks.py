@@ -1,24 +1,21 @@
 """The live form of chat completions and completions: chunks in, chunks out."""
 
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
 import msgspec
 
 from gateway.wire.chunks import Json, Stream, read_stream, split
 from gateway.wire.forms.form import Events
-from gateway.wire.live import NotAsShown, Said
+from gateway.wire.live import NotAsShown
+from gateway.wire.live_reader import EMPTY, REASONING, TEXT, ChunkReader, first_choice
 from gateway.wire.pairs import Joiner, encode, parse
-from gateway.wire.sse import DONE, EventDecoder, encode_event
+from gateway.wire.sse import DONE, encode_event
 
-_TEXT, _REASONING = "content", frozenset({"reasoning", "reasoning_content"})
 _IDENTITY = ("id", "object", "created", "model", "system_fingerprint")
 # Members of a chunk that alone are no reason to send it.
 _OF_EVERY_CHUNK = frozenset({*_IDENTITY, "choices", "usage", "obfuscation"})
 _PER_TOKEN = ("logprobs", "top_logprobs", "return_token_ids")
-_EMPTY: tuple[Any, ...] = (None, "", [], {})
-_NOTHING = Said()
 
 
 class LiveChunks:
@@ -43,53 +40,6 @@ class LiveChunks:
         return ChunkWriter(is_chat=self._is_chat)
 
 
-class ChunkReader:
-    """Reads one sample's chunks. Members that nobody here knows are left to the verdict."""
-
-    def __init__(self) -> None:
-        self.opening = b""
-        self._decoder = EventDecoder()
-        self._joiners: dict[str, Joiner] = {}
-        self._is_over = False  # nothing more of this sample is shown before the verdict
-
-    def feed(self, piece: bytes) -> Said:
-        """What the chunks say that these bytes complete."""
-        if self._is_over:
-            return _NOTHING
-        said: dict[str, str] = {}
-        is_held = False
-        for event in self._decoder.feed(piece):
-            try:
-                is_held = self._take(event.data, said)
-                self._is_over = is_held or event.data == DONE
-            except (ValueError, RecursionError):  # whoever reads the whole stream says what is wrong with it
-                self._is_over = True
-            if self._is_over:
-                break
-        if not said and not is_held:
-            return _NOTHING
-        text = said.pop(_TEXT, "")
-        return Said(tuple(said.items()), text, is_held)
-
-    def _take(self, data: bytes, said: dict[str, str]) -> bool:
-        """Add what a chunk says; whether it also has what is not shown before the verdict."""
-        choice = None if data == DONE else _first_choice(parse(data))
-        if choice is None:
-            return False
-        self.opening = self.opening or data
-        is_held = False
-        for name, value in chain((choice.get("delta") or {}).items(), ((_TEXT, choice.get("text")),)):
-            if name == "role" or value in _EMPTY:
-                continue
-            if isinstance(value, str) and (name == _TEXT or name in _REASONING):
-                piece = self._joiners.setdefault(name, Joiner()).add(value)
-                if piece:
-                    said[name] = said.get(name, "") + piece
-            else:
-                is_held = True
-        return is_held
-
-
 class ChunkWriter:
     """Writes one client's chunks, all of them under the identity of the sample that leads."""
 
@@ -106,13 +56,13 @@ class ChunkWriter:
         self._has_begun = True
         self._head = {name: first[name] for name in _IDENTITY if first.get(name) is not None}
         self._head["object"] = "chat.completion.chunk" if self._is_chat else "text_completion"
-        before, _, after = self._chunk({_TEXT: ""}).rpartition(b'""')
+        before, _, after = self._chunk({TEXT: ""}).rpartition(b'""')
         self._around = (b"data: " + before, after + b"\n\n")
         if not self._is_chat:
             return b""
-        choice = _first_choice(first) or {}
+        choice = first_choice(first) or {}
         role = (choice.get("delta") or choice.get("message") or {}).get("role") or "assistant"
-        return encode_event(self._chunk({"role": role, _TEXT: ""}))
+        return encode_event(self._chunk({"role": role, TEXT: ""}))
 
     def reasoning(self, said: tuple[tuple[str, str], ...]) -> bytes:
         """A delta with the members that the sample has it in; completions have none."""
@@ -146,7 +96,7 @@ class ChunkWriter:
         return name is not None and any(parse(data).get("id") == name for data in stream.chunks[:1])
 
     def _chunk(self, delta: Json) -> bytes:
-        said = {"delta": delta} if self._is_chat else {"text": delta[_TEXT]}
+        said = {"delta": delta} if self._is_chat else {"text": delta[TEXT]}
         choice = {"index": 0, **said, "logprobs": None, "finish_reason": None}
         return encode({**self._head, "choices": [choice]})
 
@@ -176,17 +126,17 @@ class _Cut:
         if choice.get("index"):
             return choice
         if isinstance(choice.get("text"), str):
-            return {**choice, "text": self._member(_TEXT, choice["text"])}
+            return {**choice, "text": self._member(TEXT, choice["text"])}
         delta = {name: self._member(name, value) for name, value in (choice.get("delta") or {}).items()}
-        return {**choice, "delta": {name: value for name, value in delta.items() if value not in _EMPTY}}
+        return {**choice, "delta": {name: value for name, value in delta.items() if value not in EMPTY}}
 
     def _member(self, name: str, value: Any) -> Any:
         if name == "role":
             return None  # a stream says it once
-        if not isinstance(value, str) or not (name == _TEXT or name in _REASONING):
+        if not isinstance(value, str) or not (name == TEXT or name in REASONING):
             return value
         whole = self._joiners.setdefault(name, Joiner()).add(value)
-        return self._text(whole) if name == _TEXT else self._reasoning(name, whole)
+        return self._text(whole) if name == TEXT else self._reasoning(name, whole)
 
     def _text(self, text: str) -> str:
         length = min(len(text), len(self._shown) - self._done)
@@ -204,21 +154,9 @@ class _Cut:
         return text[length:]
 
 
-def _first_choice(chunk: Any) -> Json | None:
-    """The choice that is voted on; ValueError for what is no chunk."""
-    choices = (chunk.get("choices") or []) if isinstance(chunk, dict) and not chunk.get("error") else None
-    if not isinstance(choices, list) or not all(map(_is_choice, choices)):
-        raise ValueError("no chunk")
-    return next((choice for choice in choices if not choice.get("index")), None)
-
-
-def _is_choice(choice: Any) -> bool:
-    return isinstance(choice, dict) and isinstance(choice.get("delta") or {}, dict)
-
-
 def _says(members: Json, besides: frozenset[str] | set[str]) -> bool:
     """Whether there is anything in these members, apart from some."""
-    return any(name not in besides and value not in _EMPTY for name, value in members.items())
+    return any(name not in besides and value not in EMPTY for name, value in members.items())
 
 
 CHAT_LIVE = LiveChunks(is_chat=True)

@@ -20,6 +20,7 @@ from gateway.wire.chunks import Json, merge, read_stream
 from gateway.wire.live import LiveStream, NotAsShown
 from gateway.wire.live_chunks import CHAT_LIVE, COMPLETIONS_LIVE
 from gateway.wire.sse import DONE, EventDecoder
+from tests.wire.recordings import recorded
 from tests.wire.samples import FACE, Script, cut, places, scripts
 
 unhurried = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -240,6 +241,23 @@ def test_whole_and_byte_by_byte(length: int, end: bytes) -> None:
     assert "Let me see: 42" + FACE == "".join(texts(played.client)) == played.winner.reply.content
     told = message(played.finish())
     assert (["f"], "Hmm?") == ([call["function"]["name"] for call in told["tool_calls"]], told["reasoning"])
+
+
+@pytest.mark.parametrize(
+    "name", ["chat_stream", "chat_stream_usage", "chat_tool_stream", "completions_stream"]
+)
+def test_streams_of_vllm(name: str) -> None:
+    """What a real vLLM streamed, three times: its text is shown as it comes, and the whole says what it said."""
+    body = recorded(name)
+    played = stage([Far(cut(body, range(0, len(body), 300)))] * 3, is_chat=name.startswith("chat"))
+    played.play([0, 1] * 1000)
+    assert (played.winner.reply.content, bool(played.winner.reply.content)) == (
+        played.live.path.shown,
+        bool(played.client),
+    )
+    assert _said(merge(read_stream(body))["choices"][0]) == _said(
+        merge(read_stream(played.finish()))["choices"][0]
+    )
 
 
 # Scenes.

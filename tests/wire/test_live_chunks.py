@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.wire.chunks import Json, merge, read_stream
 from gateway.wire.live import NotAsShown, Said
-from gateway.wire.live_chunks import CHAT_LIVE, COMPLETIONS_LIVE, ChunkReader, LiveChunks
+from gateway.wire.live_chunks import CHAT_LIVE, COMPLETIONS_LIVE, LiveChunks
+from gateway.wire.live_reader import ChunkReader
 from gateway.wire.sse import DONE, EventDecoder, encode_event
 from tests.wire.samples import FACE, Script, cut, places, scripts
 
