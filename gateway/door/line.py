@@ -28,13 +28,14 @@ class Line(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def send(self, data: bytes) -> None:
-        """Send bytes; ConnectionResetError if the client has left."""
-        if self._transport.is_closing():
-            raise ConnectionResetError("the client has left")
-        self._transport.write(data)
+        """Send bytes, to nobody if the client has left."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     async def drained(self) -> None:
-        """Wait until the client has caught up; ConnectionResetError if it leaves."""
+        """Wait until the client has caught up; ConnectionResetError if it leaves, or has left."""
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client has left")
         if self.is_full:
             self._caught_up = asyncio.get_running_loop().create_future()
             await self._caught_up

@@ -3,18 +3,18 @@
 from typing import Protocol
 
 
-class Sink(Protocol):
+class Line(Protocol):
     """Where the bytes go."""
 
     @property
     def is_full(self) -> bool:
         """Whether the client has not read what was sent before."""
 
-    async def drained(self) -> None:
-        """Wait until it has; ConnectionResetError if it leaves."""
-
     def send(self, data: bytes) -> None:
-        """Send bytes; ConnectionResetError if the client has left."""
+        """Send bytes, to nobody if the client has left."""
+
+    async def drained(self) -> None:
+        """Wait until the client has caught up; ConnectionResetError if it leaves, or has left."""
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -23,24 +23,36 @@ class Sink(Protocol):
 class Stream:
     """The body of an answer whose head is out: of known length, in chunks, or up to the connection's end."""
 
-    __slots__ = ("_is_bare", "_is_chunked", "_left", "_sink", "is_ended", "status")
+    __slots__ = ("_is_bare", "_is_chunked", "_left", "_line", "is_ended", "status")
 
-    def __init__(self, sink: Sink, status: int, length: int | None, *, chunked: bool, bare: bool) -> None:
+    def __init__(self, line: Line, status: int, length: int | None, *, chunked: bool, bare: bool) -> None:
         self.status = status
         self.is_ended = False
-        self._sink = sink
+        self._line = line
         self._left = length
         self._is_chunked = chunked
         self._is_bare = bare  # HEAD, 204, 304: what is written goes nowhere
 
-    async def write(self, piece: bytes) -> None:
-        """Send a piece at once, then wait while the client reads slowly; ConnectionResetError if it has left."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the client has not read what was sent before."""
+        return self._line.is_full
+
+    def push(self, piece: bytes) -> None:
+        """Send a piece at once, however slowly the client reads."""
         if piece and not self._is_bare:
             if self._left is not None:
                 self._left -= len(piece)
-            self._sink.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece)
-        if self._sink.is_full:
-            await self._sink.drained()
+            self._line.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece)
+
+    async def drained(self) -> None:
+        """Wait while the client reads slowly; ConnectionResetError if it leaves, or has left."""
+        await self._line.drained()
+
+    async def write(self, piece: bytes) -> None:
+        """Send a piece at once, then wait while the client reads slowly; ConnectionResetError if it has left."""
+        self.push(piece)
+        await self._line.drained()
 
     def end(self) -> None:
         """That was all."""
@@ -48,9 +60,9 @@ class Stream:
             self.abort()  # it promised more, or less
             return
         if self._is_chunked and not self._is_bare:
-            self._sink.send(b"0\r\n\r\n")
+            self._line.send(b"0\r\n\r\n")
         self.is_ended = True
 
     def abort(self) -> None:
         """Break off: what was cut short must not look whole."""
-        self._sink.abort()
+        self._line.abort()

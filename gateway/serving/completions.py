@@ -34,10 +34,12 @@ def complete(
 ) -> Answer | Coroutine[Any, Any, Reply]:
     """POST to any endpoint whose answers are voted on."""
     trace.endpoint = endpoint.label
-    wanted = gateway.reader.read(endpoint, request.read(), request.headers)
+    body = request.read()
+    wanted = gateway.reader.read(endpoint, body, request.headers)
     trace.model = wanted.model
     if isinstance(wanted, Untouched):
-        body = wanted.body.forwarded({"consistency"}, {})
+        if "consistency" in wanted.body.members:
+            body = wanted.body.forwarded({"consistency"}, {})
         return forward(gateway, request, trace, body, wanted.model)
     trace.policy = wanted.policy.name
     landing = pin_at_hand(gateway, wanted)

@@ -5,6 +5,7 @@ from time import perf_counter
 from typing import Any
 
 from gateway.door.answer import BARE, Answer
+from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
 from gateway.errors import (
     BadRequest,
@@ -17,8 +18,8 @@ from gateway.errors import (
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.trace import Trace
-from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
-from gateway.wire.headers import passed_through
+from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, read_all
+from gateway.wire.headers import Pairs, passed_through
 
 # What changes a server rather than asks it something.
 _ADMIN = ("load_lora_adapter", "unload_lora_adapter")
@@ -43,8 +44,7 @@ def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[
 async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
     """Send the request on, and its answer back as it comes. A dead upstream is skipped, if another is there."""
     trace.source = "passthrough"
-    headers = [pair for pair in passed_through(request.headers.pairs) if pair[0] not in _MADE_ANEW]
-    headers.append(("x-request-id", trace.request_id))
+    headers = [*request.headers.once(_sent_on), ("x-request-id", trace.request_id)]
     failure: UpstreamFailure = Unreachable("no upstream")
     for upstream in gateway.pool.turn(model):
         url = upstream.settings.url + request.target
@@ -67,17 +67,22 @@ async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes,
         else:
             return response
         finally:
-            trace.upstream_seconds += perf_counter() - began
-            upstream.meter.ended(result, perf_counter() - began)
+            seconds = perf_counter() - began
+            trace.upstream_seconds += seconds
+            upstream.meter.ended(result, seconds)
             upstream.slots.give()
     raise _told(failure) from failure
+
+
+def _sent_on(headers: Headers) -> Pairs:
+    return [pair for pair in passed_through(headers.pairs) if pair[0] not in _MADE_ANEW]
 
 
 async def _relay(request: Request, exchange: Exchange, trace: Trace) -> Reply:
     """The answer to the client, at once if it is short, else piece by piece."""
     fields = [pair for pair in passed_through(exchange.headers) if pair[0] not in _OURS]
     fields += (("x-request-id", trace.request_id), ("x-consistency-source", "passthrough"))
-    said = field(exchange.headers, "content-length")
+    said = dict(exchange.headers).get("content-length", "")
     length = int(said) if said.isdigit() else None
     has_body = request.method != "HEAD" and exchange.status not in BARE
     if has_body and length is not None and length <= _SHORT:
@@ -85,9 +90,8 @@ async def _relay(request: Request, exchange: Exchange, trace: Trace) -> Reply:
     piece = await exchange.piece()
     stream = request.begin(exchange.status, fields, length=length)
     try:
-        while piece:
-            await stream.write(piece)
-            piece = await exchange.piece()
+        await stream.write(piece)
+        await exchange.pour(stream)
     except UpstreamFailure:
         trace.status = 502
         stream.abort()  # an answer cut short must not look whole

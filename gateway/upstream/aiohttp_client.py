@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, Headers, TimedOut, Unreachable, UpstreamFailure
+from gateway.upstream.client import Broken, Call, Headers, Sink, TimedOut, Unreachable, UpstreamFailure
 
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s; aiohttp would use it for 15.
 _KEEP_ALIVE = 4.0
@@ -80,6 +80,12 @@ class AiohttpExchange:
                 return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error) from error
+
+    async def pour(self, sink: Sink) -> None:
+        """The rest of the body, piece by piece."""
+        while piece := await self.piece():
+            sink.push(piece)
+            await sink.drained()
 
     def close(self) -> None:
         """Return the connection to its pool if the body is at its end; abort it otherwise."""

@@ -53,6 +53,20 @@ class Call:
     body: bytes = b""
 
 
+class Sink(Protocol):
+    """Where a body can go as it comes."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it should be given no more for now."""
+
+    def push(self, piece: bytes) -> None:
+        """Take a piece, full or not."""
+
+    async def drained(self) -> None:
+        """Wait until it is not full."""
+
+
 class Exchange(Protocol):
     """An answer whose head is in. Close it in every case: before the end of its body that aborts it."""
 
@@ -66,6 +80,9 @@ class Exchange(Protocol):
 
     async def piece(self) -> bytes:
         """The next bytes of the body as they come, b"" at its end; UpstreamFailure otherwise."""
+
+    async def pour(self, sink: Sink) -> None:
+        """The rest of the body into a sink, each piece as it comes, at the sink's pace; UpstreamFailure otherwise."""
 
     def close(self) -> None:
         """Give the connection back, or close it if the body is not at its end."""

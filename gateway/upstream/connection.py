@@ -5,92 +5,23 @@ who waits for what, and what it means when the connection ends.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import cast
 
 import httptools
 
-from gateway.upstream.client import Broken, Headers, UpstreamFailure
+from gateway.upstream.client import Broken, UpstreamFailure
+from gateway.upstream.exchange import HttpExchange
 
 # Bytes of an answer that wait for their reader before the connection is told to wait too.
-_HIGH, _LOW = 256 << 10, 64 << 10
+_HIGH = 256 << 10
+_TOGETHER = 64 << 10  # bytes up to which head and body of a request are joined rather than written one by one
 _LONGEST_HEAD = 64 << 10
 
 
 class Closed(Broken):
     """The connection ended before the first byte of an answer, as one does that the server found idle."""
-
-
-class HttpExchange:
-    """An answer as it comes in. `idle` is how long the next bytes may take, in seconds."""
-
-    __slots__ = (
-        "_connection", "_error", "_pieces", "_waiter", "has_head", "headers", "idle", "is_head_only", "is_whole",
-        "size", "status",
-    )  # fmt: skip
-
-    def __init__(self, connection: "Connection", idle: float, *, is_head_only: bool) -> None:
-        self.status = 0
-        self.headers: Headers = []
-        self.idle = idle
-        self.is_head_only = is_head_only
-        self.has_head = False
-        self.is_whole = False
-        self.size = 0  # bytes that wait in `_pieces`
-        self._pieces: deque[bytes] = deque()
-        self._connection = connection
-        self._error: UpstreamFailure | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def head(self) -> None:
-        """Wait for the head."""
-        while not self.has_head:
-            await self._news()
-
-    async def piece(self) -> bytes:
-        """The next bytes as they came, b"" at the end."""
-        while not self._pieces:
-            if self.is_whole:
-                return b""
-            await self._news()
-        piece = self._pieces.popleft()
-        self.size -= len(piece)
-        if self.size < _LOW:
-            self._connection.read_on()
-        return piece
-
-    def close(self) -> None:
-        """Give the connection back if the answer is whole, cut it off otherwise."""
-        self._connection.done(self)
-
-    def add(self, piece: bytes) -> None:
-        """Bytes of the body."""
-        self._pieces.append(piece)
-        self.size += len(piece)
-        self.wake()
-
-    def end(self, error: UpstreamFailure | None = None) -> None:
-        """Nothing more will come: because that was all, or because something broke."""
-        if not self.is_whole and self._error is None:
-            self._error = error
-            self.is_whole = error is None
-            self.wake()
-
-    def wake(self) -> None:
-        """There is news for whoever waits."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _news(self) -> None:
-        if self._error is not None:
-            raise self._error
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
 
 class Connection(asyncio.Protocol):
@@ -120,7 +51,7 @@ class Connection(asyncio.Protocol):
         self._received = 0
         self._fields = []
         self.deadline = self._loop.time() + patience
-        if len(body) <= _LOW:
+        if len(body) <= _TOGETHER:
             self._transport.write(request + body)
         else:
             self._transport.write(request)
@@ -148,6 +79,13 @@ class Connection(asyncio.Protocol):
         """End the connection at once; what is not sent yet never will be."""
         self.is_open = False
         self._transport.abort()
+
+    def hold(self) -> None:
+        """The reader has enough for now."""
+        if not self._is_paused and self.is_open:
+            self._is_paused = True
+            self._transport.pause_reading()
+            self.deadline = inf
 
     def read_on(self) -> None:
         """The reader has caught up."""
@@ -182,10 +120,8 @@ class Connection(asyncio.Protocol):
         if not exchange.has_head and self._received > _LONGEST_HEAD:
             self.fail(Broken(f"a head of more than {_LONGEST_HEAD} bytes"))
         elif exchange.size > _HIGH:
-            self._is_paused = True
-            self._transport.pause_reading()
-            self.deadline = inf
-        elif exchange.has_head:  # all of the head has to be in by the first deadline
+            self.hold()
+        elif exchange.has_head and not self._is_paused:  # all of the head has to be in by the first deadline
             self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -7,21 +7,21 @@ cancelled for a request or a piece.
 import asyncio
 import ssl
 from collections import deque
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.settings.model import Timeouts
 from gateway.upstream.client import Broken, Call, TimedOut, Unreachable
-from gateway.upstream.connection import Closed, Connection, HttpExchange
+from gateway.upstream.connection import Closed, Connection
+from gateway.upstream.exchange import HttpExchange
 
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s.
 _KEEP_ALIVE = 4.0
 _SLOWEST_TICK = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(NamedTuple):
     host: str
     port: int
     is_tls: bool

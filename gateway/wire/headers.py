@@ -60,15 +60,15 @@ def passed_back(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ..
 
 def passed_through(headers: Iterable[tuple[str, str]]) -> Pairs:
     """All fields but those of the connection, and those that `Connection` names."""
-    pairs = [(name.lower(), value) for name, value in headers]
-    named = {
-        word.strip().lower() for name, value in pairs if name == "connection" for word in value.split(",")
-    }
-    return [
-        (name, value)
-        for name, value in pairs
-        if name not in CONNECTION and name not in named and not name.startswith("x-consistency-")
-    ]
+    kept: Pairs = []
+    named: set[str] = set()
+    for given, value in headers:
+        name = given.lower()
+        if name == "connection":
+            named |= {word.strip().lower() for word in value.split(",")}
+        elif name not in CONNECTION and not name.startswith("x-consistency-"):
+            kept.append((name, value))
+    return [pair for pair in kept if pair[0] not in named] if named else kept
 
 
 def describe(pin: Pin, source: str, key: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from gateway import app
+from gateway.door.door import Door
 from gateway.serving.gateway import Gateway
 from gateway.settings.model import Settings, UpstreamSettings
 from tests.doubles.upstream import Upstream
@@ -28,6 +29,7 @@ class Client:
     url: str
     session: ClientSession
     inside: Gateway
+    door: Door
 
     async def chat(self, headers: Fields | None = None, **members: Any) -> "Got":
         """POST /v1/chat/completions: the usual question, with these members on top."""
@@ -103,6 +105,6 @@ async def open_gateway_for(settings: Settings) -> AsyncIterator[Client]:
         address = await door.open("127.0.0.1", 0)
         try:
             async with ClientSession() as session:
-                yield Client(f"http://{address}", session, inside)
+                yield Client(f"http://{address}", session, inside, door)
         finally:
             await door.close()

@@ -15,7 +15,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """The client runs under both loops: the gateway has uvloop where there is one, and failures differ."""
-    if item.path.name == "test_client.py":
+    if item.path.name in {"test_client.py", "test_pour.py"}:
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 
