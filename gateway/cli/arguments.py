@@ -49,3 +49,9 @@ def load_settings(arguments: argparse.Namespace) -> "Settings":
 def given_flags(arguments: argparse.Namespace) -> dict[str, str | None]:
     """The flags that are settings as well."""
     return {name: getattr(arguments, name, None) for name in _OVERRIDES}
+
+
+def address(host: str, port: int) -> str:
+    """Where a client on this machine finds what listens there."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  recognised, not listened on
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"

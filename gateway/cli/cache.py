@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from http.client import HTTPException
 from typing import Any
@@ -9,9 +10,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from gateway.cli.arguments import describe
+from gateway.cli.arguments import address, describe
 
-_URL = "http://127.0.0.1:8080"
 _TIMEOUT = 10.0
 _EXAMPLES = """\
   scg cache stats            rounds, agreement, hits
@@ -20,7 +20,7 @@ _EXAMPLES = """\
 """
 _STATS_EXAMPLES = """\
   scg cache stats --url http://127.0.0.1:9000
-  scg cache stats | jq .
+  SCG_PORT=9000 scg cache stats | jq .
 """
 _KEY_EXAMPLES = """\
   scg cache {action} KEY
@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         describe(made, f"{told.capitalize()}.", _KEY_EXAMPLES.format(action=action))
         made.add_argument("key", help="the key, as in the header x-consistency-key")
     for made in actions.choices.values():
-        made.add_argument("--url", type=_base_url, default=_URL, help="the gateway (%(default)s)")
+        made.add_argument(
+            "--url", type=_base_url, default=_url(), help="the gateway (by SCG_HOST and SCG_PORT %(default)s)"
+        )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,10 +64,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _url() -> str:
+    """Where `scg serve` listens with these variables; a port that Kubernetes or a mistake put there is none."""
+    host, port = (os.environ.get(name, "").strip() for name in ("SCG_HOST", "SCG_PORT"))
+    return address(host or "127.0.0.1", int(port) if port.isascii() and port.isdigit() else 8080)
+
+
 def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise argparse.ArgumentTypeError(f"expected a url like {_URL}, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a url like http://127.0.0.1:8080, got {text!r}")
     return text.rstrip("/").removesuffix("/v1")
 
 

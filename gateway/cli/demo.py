@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from types import FrameType
 
-from gateway.cli.arguments import add_config_flag, describe, load_settings
+from gateway.cli.arguments import add_config_flag, address, describe, load_settings
 from gateway.cli.children import Child, ChildDied, fetch, progress
 
 _EXAMPLES = """\
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     gateway += ["--config", str(arguments.config)] if arguments.config else []
     return run_both(
         Server([*backend, *shlex.split(arguments.backend_args)], arguments.upstream_url),
-        Server(gateway, _address(settings.host, port)),
+        Server(gateway, address(settings.host, port)),
     )
 
 
@@ -148,12 +148,6 @@ def _child(child: Child, patience: float) -> Iterator[Child]:
         yield child
     finally:
         child.stop(patience)
-
-
-def _address(host: str, port: int) -> str:
-    """Where a client on this machine finds it."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  recognised, not listened on
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
 
 
 def _refusal(host: str, port: int) -> str | None:

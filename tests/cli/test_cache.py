@@ -75,3 +75,25 @@ def test_proxies_are_left_alone(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     with http_server({"GET /v1/consistency/summary": (200, "{}")}) as (url, _):
         assert main(["cache", "stats", "--url", url]) == 0
     assert capsys.readouterr().out == "{}\n"
+
+
+@pytest.mark.parametrize("host", [None, "127.0.0.1", "0.0.0.0"])
+def test_the_variables_of_serve_say_where(host: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --url the gateway is where `scg serve` would listen with the same variables."""
+    with http_server({"GET /v1/consistency/summary": (200, "{}")}) as (url, seen):
+        monkeypatch.setenv("SCG_PORT", url.rpartition(":")[2])
+        if host:
+            monkeypatch.setenv("SCG_HOST", host)
+        assert main(["cache", "stats"]) == 0
+    assert ["GET /v1/consistency/summary"] == seen
+
+
+@pytest.mark.parametrize("port", [None, "", "tcp://10.0.0.1:80"])
+def test_what_is_no_port_is_passed_over(
+    port: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kubernetes sets SCG_PORT for a service of that name; then the gateway is at its usual port."""
+    if port is not None:
+        monkeypatch.setenv("SCG_PORT", port)
+    assert main(["cache", "stats", "--help"]) == 0
+    assert "http://127.0.0.1:8080)" in " ".join(capsys.readouterr().out.split())

@@ -14,7 +14,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from gateway.cli.demo import _address, _free_port, _refusal
+from gateway.cli.arguments import address
+from gateway.cli.demo import _free_port, _refusal
 from tests.cli.commands import SCG, environment
 
 # A server in the place of the backend or of the gateway: it writes its process id where the test finds it.
@@ -221,4 +222,4 @@ def test_a_free_port_is_free_and_a_taken_one_is_not() -> None:
 )
 def test_the_address_is_one_to_visit(host: str, url: str) -> None:
     """Listening everywhere is visited on the loopback."""
-    assert url == _address(host, 80)
+    assert url == address(host, 80)
