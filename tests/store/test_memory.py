@@ -214,3 +214,14 @@ class AnySequence(RuleBasedStateMachine):
 
 AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestAnySequence = AnySequence.TestCase
+
+
+async def test_texts_are_bounded() -> None:
+    """However many texts are told, a bounded number is kept, the ones told last."""
+    store = MemoryStore(1 << 20)
+    await store.remember("again", "first")
+    for number in range(10_000):
+        await store.remember(f"{number}", "text")
+        await store.remember("again", f"{number}")
+    assert 4096 == len(store._texts)
+    assert ("9999", None) == (await store.recall("again"), await store.recall("0"))
