@@ -84,7 +84,7 @@ def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         plan = (QUICK if arguments.quick else FULL).only(arguments.only)
         found = _empty(arguments.name or _name(arguments), words)
         with Peers(arguments.peers, found.notes) as peers:
-            measure(servers, peers, plan, Quiet(patience=20 if arguments.quick else 300), found)
+            measure(servers, peers, plan, Quiet(patience=20 if arguments.quick else 60), found)
         _tell(found)
         return 0 if arguments.only else _guard(servers, is_update=False)
 

@@ -1,5 +1,6 @@
 """Results as tables, in text that is Markdown as well."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -7,11 +8,15 @@ from benchmarks.figures import Figure, figure
 from benchmarks.goals import GOALS, Goal
 from benchmarks.results import LoadRun, Results, StreamRun
 
+_WORDS = ("passed", "missed", "not measured")
+
 
 def goal_table(results: Results) -> str:
     """Every goal, what was found, and whether it is met."""
     head = ("goal", "bound", "found", "turns from - to", "")
-    return _table(head, (_goal_row(goal, goal.reading(results)) for goal in GOALS))
+    rows = [_goal_row(goal, goal.reading(results)) for goal in GOALS]
+    told = Counter(row[-1].strip("*") for row in rows)
+    return f"{_table(head, rows)}\n\n{', '.join(f'{told[word]} {word}' for word in _WORDS)}."
 
 
 def load_table(results: Results) -> str:
@@ -59,7 +64,7 @@ def _goal_row(goal: Goal, found: Figure | None) -> Sequence[str]:
     if found is None:
         return goal.title, bound, "", "", "not measured"
     ends = f"{found.low:.2f} - {found.high:.2f}"
-    return goal.title, bound, f"{found.middle:.2f}", ends, "met" if goal.is_met(found) else "**missed**"
+    return goal.title, bound, f"{found.middle:.2f}", ends, "passed" if goal.is_met(found) else "**missed**"
 
 
 def _load_row(results: Results, subject: str, connections: int) -> Sequence[str]:

@@ -41,14 +41,14 @@ class Plan:
 
 
 FULL = Plan(
-    turns=[(1, 32, 256)] * 3 + [(32,)] * 2,
+    turns=[(1, 32, 256)] * 2 + [(32,)] * 3,
     seconds=2,
     shapes=FULL_SHAPES,
     stream_turns=3,
     starts=9,
     endurance=1_000_000,
 )
-QUICK = Plan(turns=[(32,)] * 2, seconds=1, shapes=QUICK_SHAPES, stream_turns=1, starts=3, endurance=0)
+QUICK = Plan(turns=[(32,)] * 2, seconds=1, shapes=QUICK_SHAPES, stream_turns=1, starts=3, endurance=30_000)
 
 
 def measure(servers: Servers, peers: Peers, plan: Plan, quiet: Quiet, results: Results) -> None:
@@ -63,7 +63,8 @@ def measure(servers: Servers, peers: Peers, plan: Plan, quiet: Quiet, results: R
     measured += peers.subjects(plan.names, servers.upstream())
     measured.sort(key=lambda subject: _ORDER.index(subject.name))
     loader = Loader(servers.folder, servers.behind)
-    _load(loader, measured, plan, quiet, results)
+    if measured:
+        _load(loader, measured, plan, quiet, results)
     _look_at_memory(measured, idle, results)
     if "endurance" in plan.names and plan.endurance:
         _endure(loader, mode_subject(servers, "hit"), plan.endurance, results)
