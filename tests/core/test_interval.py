@@ -21,7 +21,7 @@ from gateway.core.interval import wilson
 )
 def test_published_values(share: float, number: int, low: float, high: float) -> None:
     """The interval is the one in the literature."""
-    assert (pytest.approx(low, abs=6e-4), pytest.approx(high, abs=6e-4)) == wilson(share, number)
+    assert pytest.approx((low, high), abs=6e-4) == wilson(share, number)
 
 
 @given(st.floats(0, 1), st.integers(1, 10**6))
