@@ -15,6 +15,7 @@
   x UpstreamAnswered       the upstream's own error, passed on byte for byte
   x NoQuorum               502, too few samples came for a vote
   x UpstreamUnreachable    502, no connection to any upstream
+  x ReferenceUnavailable   503, no reference lane to answer or to arbitrate
   x Draining               503
   x NotCached              504, `only-if-cached` and nothing pinned
   x DeadlineExceeded       504
@@ -150,6 +151,13 @@ class UpstreamUnreachable(GatewayError):
     status = 502
     type = "upstream_error"
     code = "upstream_unreachable"
+
+
+class ReferenceUnavailable(GatewayError):
+    """503: the policy wants the reference lane, and it is down, not trusted, or failed."""
+
+    status = 503
+    code = "reference_unavailable"
 
 
 class Draining(GatewayError):

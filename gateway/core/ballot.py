@@ -59,7 +59,7 @@ class Abstention:
     """No sample came. `status` and `detail` are the upstream's own words where it had any."""
 
     index: int
-    reason: str  # unreachable | timeout | broken | garbage | status
+    reason: str  # unreachable | timeout | broken | garbage | status | queue | reference (no lane is up and trusted)
     status: int | None = None
     detail: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()

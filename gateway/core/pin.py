@@ -20,6 +20,7 @@ class Pin:
     tokens: int  # completion tokens of all samples
     returned: int  # completion tokens of the winner
     policy: str
+    margin: float | None = None  # the winner's: the smallest gap between its best two tokens
 
 
 def make_pin(verdict: Verdict, policy: str) -> Pin:
@@ -36,4 +37,5 @@ def make_pin(verdict: Verdict, policy: str) -> Pin:
         tokens=verdict.tokens,
         returned=verdict.winner.reply.tokens,
         policy=policy,
+        margin=verdict.margin,
     )

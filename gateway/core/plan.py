@@ -27,6 +27,11 @@ class Plan:
         return resolve(self.policy.answer, has_tools=self.has_tools, wants_json=self.wants_json)
 
     @property
+    def tries_one(self) -> bool:
+        """Whether one sample is asked for alone, to be accepted by its margin: greedy ones can only repeat it."""
+        return self.greedy and self.policy.accept_margin is not None and self.policy.k > 1
+
+    @property
     def rule(self) -> StopRule:
         """The stop rule of this round."""
         return StopRule(self.policy.stop, self.policy.quorum, self.policy.min_agreement)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
-from gateway.core.policy_fields import ON_DISAGREEMENT, STOPS, PolicyError, parse_field
+from gateway.core.policy_fields import PolicyError, parse_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,30 @@ class Policy:
 
     @property
     def quorum(self) -> int:
-        """The ballots without which there is no verdict: `min_ballots`, else more than half of k."""
-        return self.k // 2 + 1 if self.min_ballots is None else min(self.min_ballots, self.k)
+        """The ballots without which there is no verdict: `min_ballots`, and never more than k.
+
+        If not given it is more than half of k, or 3 under `beta:C`, which is made to end far below the half.
+        """
+        if self.min_ballots is not None:
+            return min(self.min_ballots, self.k)
+        return min(3, self.k) if self.stop.startswith("beta:") else self.k // 2 + 1
+
+    @property
+    def most(self) -> int:
+        """Samples that a round may come to on the policy's lane: k, or N under `escalate:N`."""
+        rule, _, number = self.on_disagreement.partition(":")
+        return int(number) if rule == "escalate" else self.k
 
     @property
     def voting_fields(self) -> tuple[object, ...]:
-        """What can change the answer, for the key. The name, timeouts and measuring cannot."""
+        """What can change the answer, for the key. The name, timeouts and measuring cannot.
+
+        `pin_truncated` changes no vote, but whoever refuses to pin cut answers is not to be given another's.
+        """
         return (
             self.k, self.lane, self.answer, self.stop, self.quorum, self.min_agreement, self.on_disagreement,
             self.reference_fallback, self.spread, self.salt, self.wave, self.accept_margin,
+            *(() if self.pin_truncated == "auto" else (self.pin_truncated,)),
         )  # fmt: skip
 
     def override(self, changes: Mapping[str, object], name: str | None = None) -> "Policy":
@@ -58,6 +73,11 @@ class Policy:
         taken = {field: parse_field(field, value) for field, value in changes.items()}
         made = replace(self, name=name or self.name, **taken)
         refuse_unbuilt(made)
+        if made.on_disagreement.startswith("escalate:") and made.most <= made.k:
+            raise PolicyError(
+                "on_disagreement",
+                f"{made.on_disagreement} goes no further than k, {made.k}; name more samples",
+            )
         return made
 
 
@@ -114,6 +134,16 @@ def refuse_unbuilt(policy: Policy) -> None:
         raise PolicyError(field, f"{_spell(value)} is not available in this version; use {offered}")
 
 
+def refuse_beyond(policy: Policy, max_k: int, *, has_reference: bool) -> None:
+    """Raise PolicyError for the first field that asks for more than this gateway has."""
+    for field, samples in (("k", policy.k), ("on_disagreement", policy.most)):
+        if samples > max_k:
+            raise PolicyError(field, f"{samples} is more than limits.max_k, {max_k}")
+    for field in ("lane", "on_disagreement"):
+        if getattr(policy, field) == "reference" and not has_reference:
+            raise PolicyError(field, "reference needs an upstream with `lane: reference`, and there is none")
+
+
 def _spell(value: object) -> str:
     if value is None or isinstance(value, bool):
         return "on" if value else "off"
@@ -121,17 +151,12 @@ def _spell(value: object) -> str:
 
 
 _BUILT: Mapping[str, tuple[object, ...]] = MappingProxyType({
-    "lane": ("fast",),
-    "stop": STOPS,
-    "on_disagreement": ON_DISAGREEMENT,
-    "reference_fallback": ("error",),
     "spread": ("together",),
     "salt": (False,),
     "measure": (0.0,),
     "measure_k": (3,),
     "recheck": (0.0,),
     "stream_launch": ("lazy",),
-    "accept_margin": (None,),
     "shed": (False,),
 })  # fmt: skip
 

@@ -8,8 +8,10 @@ from typing import Any
 from gateway.core.answer.rules import parse_answer
 from gateway.core.units import parse_duration
 
+LANES = ("fast", "reference")
 STOPS = ("all", "unbeatable")
-ON_DISAGREEMENT = ("return", "reject")
+ON_DISAGREEMENT = ("return", "reject", "reference")
+FALLBACKS = ("error", "return")
 
 
 class PolicyError(ValueError):
@@ -84,14 +86,14 @@ def _stop(value: object) -> str:
         confidence = _number(value.removeprefix("beta:"))
         if not 0.5 < confidence < 1:  # below a half every first vote would do
             raise ValueError("expected beta:C with C between 0.5 and 1")
-        return f"beta:{confidence:g}"
+        return f"beta:{confidence}"
     return _one_of(*STOPS, "beta:C")(value)
 
 
 def _on_disagreement(value: object) -> str:
     if isinstance(value, str) and value.startswith("escalate:"):
         return f"escalate:{_integer(1)(value.removeprefix('escalate:'))}"
-    return _one_of(*ON_DISAGREEMENT, "reference", "escalate:N")(value)
+    return _one_of(*ON_DISAGREEMENT, "escalate:N")(value)
 
 
 def _spread(value: object) -> str:
@@ -112,13 +114,13 @@ def _margin(value: object) -> float | None:
 
 _PARSERS: Mapping[str, Callable[[object], Any]] = MappingProxyType({
     "k": _integer(1),
-    "lane": _one_of("fast", "reference"),
+    "lane": _one_of(*LANES),
     "answer": parse_answer,
     "stop": _stop,
     "min_ballots": _integer(1),
     "min_agreement": _share,
     "on_disagreement": _on_disagreement,
-    "reference_fallback": _one_of("error", "return"),
+    "reference_fallback": _one_of(*FALLBACKS),
     "spread": _spread,
     "salt": _switch,
     "when": _one_of("always", "deterministic"),

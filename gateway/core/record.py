@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from gateway.core.round import Round
+from gateway.core.failure import NoReference
+from gateway.core.round import Result, Round
 from gateway.core.vote import Verdict
 
 
@@ -15,14 +16,20 @@ class RoundRecord:
     model: str
     policy: str
     spread: str
-    verdict: Verdict | None  # None if there was no quorum of samples
+    question: bytes  # its digest: pairs are counted by question
+    verdict: Verdict | None  # the vote's, even if nobody was given its answer; None if it had none
     ballots: int
     spoiled: int
     abstained: int
     cancelled: int
     saved: int  # samples of k that were never cast nor lost: what the stop rule spared
+    tokens: int  # completion tokens of all samples, the reference sample and what is known of cancelled ones included
+    margins: tuple[float, ...]  # of the vote's samples, in sample order, where they are known
+    is_escalated: bool  # k samples did not agree, and `escalate:N` asked for more
+    reference: str  # what came of a reference sample: none | asked | came | spoiled | failed
     pin: str  # won | lost | refused | off
     seconds: float
+    fields: tuple[tuple[str, float], ...] = ()  # of a JSON answer: path, and the share that agrees on it
 
     @property
     def outcome(self) -> str:
@@ -33,7 +40,7 @@ class RoundRecord:
 def record_round(
     ended: Round, *, key: str, endpoint: str, model: str, pin: str, seconds: float
 ) -> RoundRecord:
-    """The record of a round that has a result."""
+    """The record of a round that has a result, or was given up."""
     policy = ended.plan.policy
     standing = ended.standing
     cast = standing.ballots + standing.spoiled
@@ -43,12 +50,25 @@ def record_round(
         model=model,
         policy=policy.name,
         spread=policy.spread.partition(":")[0],
-        verdict=ended.result if isinstance(ended.result, Verdict) else None,
+        question=ended.plan.question,
+        verdict=_verdict(ended.result),
         ballots=standing.ballots,
         spoiled=standing.spoiled,
         abstained=ended.abstained,
         cancelled=ended.launched - cast - ended.abstained,
-        saved=max(policy.k - ended.launched, 0) if isinstance(ended.result, Verdict) else 0,
+        saved=max(policy.k - ended.launched, 0) if _verdict(ended.result) else 0,
+        tokens=ended.tokens,
+        margins=tuple(
+            vote.sample.reply.margin for vote in ended.votes if vote.sample.reply.margin is not None
+        ),
+        is_escalated=ended.is_escalated,
+        reference=ended.reference,
         pin=pin,
         seconds=seconds,
     )
+
+
+def _verdict(result: Result | None) -> Verdict | None:
+    if isinstance(result, NoReference):
+        return result.verdict
+    return result if isinstance(result, Verdict) else None

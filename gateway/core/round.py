@@ -3,13 +3,20 @@
 The rules of a round live here and nowhere else. It never waits, never looks at a clock and never draws a
 random number: a time-out arrives as an Abstention like any other failure, and whoever drives the round
 performs its actions as it likes. So a test can replay any order of arrival.
+
+    one sample alone -> the vote of k -> its verdict     what ends it, if it ends there
+    (accept_margin)          |                           its margin is wide enough
+                             |-> the vote of N           `escalate:N` and no agreement among k
+                             '-> one reference sample    `reference` and no agreement among k
 """
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.ballot import Abstention, Ballot, Sample, Spoiled, cast
+from gateway.core.failure import NoneAgrees, NoReference, NoSamples
+from gateway.core.gate import is_disagreement
 from gateway.core.plan import Plan
 from gateway.core.stopping import Standing
 from gateway.core.vote import Agrees, Verdict, Vote, decide, eligible
@@ -31,60 +38,59 @@ class Cancel:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class NoSamples:
-    """A round without a verdict: what came instead of samples, in sample order."""
-
-    abstentions: tuple[Abstention, ...]
-    samples: int  # ballots and spoiled ones that did come
-    quorum: int
-
-    @property
-    def culprit(self) -> Abstention | None:
-        """The upstream's own error to pass on: a final one, or the one that all abstentions share."""
-        for abstention in self.abstentions:
-            if abstention.is_final:
-                return abstention
-        alike = {(abstention.reason, abstention.status) for abstention in self.abstentions}
-        return self.abstentions[-1] if len(alike) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class NoneAgrees:
-    """A round whose live stream has no end: no sample that came agrees with what was shown."""
-
-    abstentions: tuple[Abstention, ...]  # in sample order; who could have agreed is among them
-    samples: int
-
-
 Action = Launch | Cancel
-Result = Verdict | NoSamples | NoneAgrees
+Result = Verdict | NoSamples | NoneAgrees | NoReference
 
 
 class Round:
     """The vote on one request. `start` once, then `receive` each outcome until there is a `result`.
 
-    A live stream gives `agrees`: whether a reply agrees with all that was shown so far. It is asked anew at each
+    A live stream gives `agrees`: whether a sample agrees with all that was shown so far. It is asked anew at each
     outcome, for more may have been shown. Only samples that agree can win, so the lead that ends a round early is
     one among them, and while none has come no round ends that one in flight could still save.
     """
 
     def __init__(self, plan: Plan, agrees: Agrees | None = None) -> None:
         self.plan = plan
-        self._agrees = agrees
         self.result: Result | None = None
-        self.launched = 0
+        self.launched = 0  # for the vote; the reference sample is apart
+        self.tokens = (
+            0  # completion tokens of all samples that came; what is read of cancelled ones may be added
+        )
+        self.is_escalated = False
+        self._agrees = agrees
         self._rule = plan.rule
         self._votes: Counter[str] = Counter()  # by answer
         self._ballots: list[Ballot] = []
         self._spoiled: list[Spoiled] = []
         self._abstentions: list[Abstention] = []
         self._in_flight: set[int] = set()
+        self._disputed: Verdict | None = None  # what the reference lane was asked about
+
+    @property
+    def votes(self) -> tuple[Vote, ...]:
+        """The samples that came for the vote, in sample order."""
+        return tuple(sorted([*self._ballots, *self._spoiled], key=lambda vote: vote.sample.index))
 
     @property
     def abstained(self) -> int:
-        """How many samples never came."""
+        """How many samples of the vote never came."""
         return len(self._abstentions)
+
+    @property
+    def reference(self) -> str:
+        """What became of the reference sample that a vote without agreement asks for: none | asked | came | failed.
+
+        Also `spoiled`: it came, without an answer that could be extracted.
+        """
+        if self._disputed is None or self.result is None:
+            return "none" if self._disputed is None else "asked"
+        return self.result.arbitration if isinstance(self.result, Verdict) else "failed"
+
+    @property
+    def budget(self) -> int:
+        """Samples that may be launched: k, or N once escalated, and one in the place of the first that never came."""
+        return self._size + (1 if self._abstentions else 0)
 
     @property
     def standing(self) -> Standing:
@@ -93,22 +99,27 @@ class Round:
         return Standing(lead, second, len(self._ballots), len(self._spoiled), self._outstanding)
 
     def start(self) -> list[Action]:
-        """The first samples: as many as could decide the round."""
-        return self._launch(self._rule.needed(self.standing))
+        """The first samples: as many as could decide the round, or one alone whose margin might."""
+        return self._launch(1 if self.plan.tries_one else self._rule.needed(self.standing))
+
+    def ask_for(self, more: int) -> list[Action]:
+        """Launch up to `more` samples that the vote may still have, though it does not need them yet.
+
+        A live stream asks when it cannot go on with what is in flight.
+        """
+        return self._launch(more) if self.result is None and self._disputed is None else []
 
     def receive(self, outcome: Sample | Abstention) -> list[Action]:
-        """Take one outcome; say what to do next. Outcomes after the end are ignored."""
-        if self.result is not None:
+        """Take one outcome; say what to do next. What comes of a cancelled sample is ignored."""
+        if outcome.index not in self._in_flight:
             return []
         self._in_flight.discard(outcome.index)
+        if isinstance(outcome, Sample):
+            self.tokens += outcome.reply.tokens
+        if self._disputed is not None:
+            return self._end(self._arbitrated(self._disputed, outcome))
         self._count(outcome)
-        standing = self.standing
-        if self._is_lost(standing):
-            return self._end(self._without_quorum())
-        if self._rule.decided(standing):
-            return self._end(self._verdict())
-        missing = self._rule.needed(standing) - len(self._in_flight)
-        return self._launch(max(missing, self.plan.policy.wave)) if missing > 0 else []
+        return self._go_on()
 
     def _count(self, outcome: Sample | Abstention) -> None:
         if isinstance(outcome, Abstention):
@@ -121,21 +132,56 @@ class Round:
         else:
             self._spoiled.append(vote)
 
+    def _go_on(self) -> list[Action]:
+        standing = self.standing
+        if self._is_lost(standing):
+            return self._end(self._without_quorum())
+        if self._is_accepted():
+            return self._end(replace(decide(self._ballots, 1, 1, self.plan.question), k=self._size))
+        if self._rule.decided(standing):
+            return self._judge(self._verdict())
+        missing = self._rule.needed(standing) - len(self._in_flight)
+        return self._launch(max(missing, self.plan.policy.wave)) if missing > 0 else []
+
+    def _judge(self, verdict: Verdict | NoneAgrees) -> list[Action]:
+        """End with this verdict, or do what the policy wants done where there is no agreement."""
+        policy = self.plan.policy
+        if isinstance(verdict, NoneAgrees) or not is_disagreement(verdict, policy):
+            return self._end(verdict)
+        if policy.on_disagreement == "reference":
+            self._disputed = verdict
+            return [*self._cancel_all(), *self._launch_reference()]
+        if policy.most > self._size:
+            self.is_escalated = True
+            return self._go_on()
+        return self._end(verdict)
+
+    def _arbitrated(self, disputed: Verdict, outcome: Sample | Abstention) -> Verdict | NoReference:
+        """The vote's verdict with the reference sample for its winner. There is no second one if none came."""
+        if isinstance(outcome, Sample):
+            came = "came" if isinstance(cast(outcome, self.plan.answer), Ballot) else "spoiled"
+            return replace(
+                disputed, winner=outcome, arbitration=came, tokens=disputed.tokens + outcome.reply.tokens
+            )
+        if self.plan.policy.reference_fallback == "error":
+            return NoReference(disputed, outcome)
+        return replace(disputed, arbitration="failed")
+
     def _leads(self) -> Collection[int]:
         """Votes of each answer that may win."""
         if self._agrees is None:
             return self._votes.values()
-        may_win = {vote.answer for vote in self._ballots if self._agrees(vote.sample.reply)}
+        may_win = {vote.answer for vote in self._ballots if self._agrees(vote.sample)}
         return [self._votes[answer] for answer in may_win]
 
     @property
-    def _budget(self) -> int:
-        """Samples that may be launched: k, and one in the place of the first that never came."""
-        return self.plan.policy.k + (1 if self._abstentions else 0)
+    def _size(self) -> int:
+        policy = self.plan.policy
+        return policy.most if self.is_escalated else policy.k
 
     @property
     def _outstanding(self) -> int:
-        return self._budget - len(self._ballots) - len(self._spoiled) - len(self._abstentions)
+        return self.budget - len(self._ballots) - len(self._spoiled) - len(self._abstentions)
 
     def _is_lost(self, at: Standing) -> bool:
         """A final error, or too few samples left for a quorum."""
@@ -143,24 +189,40 @@ class Round:
             return True
         return at.ballots + at.spoiled + at.outstanding < self.plan.policy.quorum
 
+    def _is_accepted(self) -> bool:
+        """Whether the sample that was launched alone is enough: no other can have a different answer."""
+        least = self.plan.policy.accept_margin
+        if least is None or self.launched > 1 or not self.plan.tries_one or not self._ballots:
+            return False
+        margin = self._ballots[0].sample.reply.margin
+        return margin is not None and margin >= least
+
     def _launch(self, wanted: int) -> list[Action]:
-        first, last = self.launched, min(self.launched + wanted, self._budget)
+        first, last = self.launched, min(self.launched + wanted, self.budget)
         self.launched = last
         self._in_flight.update(range(first, last))
-        return [Launch(index, self.plan.seed_of(index)) for index in range(first, last)]
+        lane = self.plan.policy.lane
+        return [Launch(index, self.plan.seed_of(index), lane) for index in range(first, last)]
+
+    def _launch_reference(self) -> list[Action]:
+        """The request as it was asked, hence the first sample's seed, under an index that no other sample has."""
+        self._in_flight.add(self.launched)
+        return [Launch(self.launched, self.plan.seed_of(0), "reference")]
 
     def _end(self, result: Result) -> list[Action]:
         self.result = result
+        return self._cancel_all()
+
+    def _cancel_all(self) -> list[Action]:
         cancelled = sorted(self._in_flight)
         self._in_flight.clear()
         return [Cancel(index) for index in cancelled]
 
     def _verdict(self) -> Verdict | NoneAgrees:
-        policy = self.plan.policy
-        cast: list[Vote] = [*self._ballots, *self._spoiled]
+        votes: list[Vote] = [*self._ballots, *self._spoiled]
         if not eligible(self._ballots or self._spoiled, self._agrees):
-            return NoneAgrees(self._failures, len(cast))
-        return decide(cast, policy.k, policy.quorum, self.plan.question, self._agrees)
+            return NoneAgrees(self._failures, len(votes))
+        return decide(votes, self._size, self.plan.policy.quorum, self.plan.question, self._agrees)
 
     def _without_quorum(self) -> NoSamples:
         return NoSamples(self._failures, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
-from gateway.core.ballot import Ballot, Reply, Sample, Spoiled
+from gateway.core.ballot import Ballot, Sample, Spoiled
 from gateway.core.divergence import divergence
 
 Vote = Ballot | Spoiled
-Agrees = Callable[[Reply], bool]  # whether a reply agrees with all that a live stream has shown
+Agrees = Callable[[Sample], bool]  # whether a sample agrees with all that a live stream has shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of a round: the winning sample and how sure one may be of it."""
+    """The result of a round: the winning sample and how sure one may be of it.
+
+    After an arbitration the winner is the reference sample, and all figures but the tokens are still the vote's.
+    """
 
     winner: Sample
     outcome: (
@@ -48,8 +51,16 @@ class Verdict:
     distinct_texts: int
     divergence: int | None  # characters, None where all texts are the same
     votes: tuple[int, ...]  # per candidate, most first
-    tokens: int  # completion tokens of all samples cast
+    tokens: int  # completion tokens of all samples cast, and of the reference sample
     same_pair: bool | None  # whether the first two ballots agree; None if there are no two
+    arbitration: str = (
+        "none"  # what the reference lane gave where it was asked: came | spoiled | failed | none
+    )
+
+    @property
+    def margin(self) -> float | None:
+        """The winner's, where it is known."""
+        return self.winner.reply.margin
 
 
 def tally(answers: Sequence[str], question: bytes) -> Tally:
@@ -100,7 +111,7 @@ def decide(
 
 def eligible(votes: Sequence[Vote], agrees: Agrees | None) -> Sequence[Vote]:
     """Those of these votes that may win."""
-    return votes if agrees is None else [vote for vote in votes if agrees(vote.sample.reply)]
+    return votes if agrees is None else [vote for vote in votes if agrees(vote.sample)]
 
 
 def _winning(counted: Tally, may_win: Sequence[Vote]) -> Sequence[Vote]:

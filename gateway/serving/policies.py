@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from gateway.core.answer.rules import REGEX
-from gateway.core.policy import Policy
+from gateway.core.policy import Policy, refuse_beyond
 from gateway.core.policy_fields import PolicyError
 from gateway.errors import BadRequest
 from gateway.extraction.installed import missing
@@ -71,11 +71,11 @@ def _changed(
     _refuse_answer(changes)
     try:
         made = base.override({choice: value for choice, (value, _) in changes.items()})
+        has_reference = any(upstream.lane == "reference" for upstream in settings.upstreams)
+        refuse_beyond(made, settings.limits.max_k, has_reference=has_reference)
     except PolicyError as error:
         subject = "" if error.field in changes else f" {base.name}: {error.field}"
         raise BadRequest(f"{where(error.field)}:{subject} {error}", param=where(error.field)) from error
-    if made.k > settings.limits.max_k:
-        raise BadRequest(f"{where('k')}: at most {settings.limits.max_k}, got {made.k}", param=where("k"))
     return made
 
 

@@ -4,22 +4,14 @@ import asyncio
 from time import perf_counter
 
 from gateway.core.ballot import Abstention, Sample
-from gateway.core.gate import refusal_to_pin
+from gateway.core.gate import is_disagreement, refusal_to_pin
 from gateway.core.pin import Pin, make_pin
 from gateway.core.policy import Policy
 from gateway.core.record import RoundRecord, record_round
-from gateway.core.round import Launch, NoSamples, Round
+from gateway.core.round import Launch, Round
 from gateway.core.vote import Verdict
-from gateway.errors import (
-    DeadlineExceeded,
-    GatewayError,
-    NoAgreement,
-    NoQuorum,
-    NotCached,
-    Overloaded,
-    UpstreamAnswered,
-    UpstreamUnreachable,
-)
+from gateway.errors import DeadlineExceeded, NotCached
+from gateway.serving.failures import no_agreement, no_verdict
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.wanted import Wanted
@@ -119,11 +111,11 @@ async def _vote(
     if verdict and not rejected:
         pinned, fate = await _pin(gateway, wanted, key, verdict)
     gateway.metrics.round(record(fate))
-    if isinstance(vote.result, NoSamples):
-        raise _failure(vote.result)
-    if verdict is None or pinned is None:
-        raise _no_agreement(verdict, wanted.policy)
-    source = "single" if wanted.policy.k == 1 else "vote"
+    if verdict is None:
+        raise no_verdict(vote.result)
+    if pinned is None:
+        raise no_agreement(verdict, wanted.policy)
+    source = _source(verdict, wanted.policy)
     status = "scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss"
     return Landing(pinned, source, status, key, seconds, verdict.winner.headers)
 
@@ -165,42 +157,11 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
     return held, "won" if held is pin else "lost"
 
 
+def _source(verdict: Verdict, policy: Policy) -> str:
+    if policy.lane == "reference" or verdict.arbitration in {"came", "spoiled"}:
+        return "reference"
+    return "single" if policy.k == 1 or verdict.outcome == "single" else "vote"
+
+
 def _is_rejected(verdict: Verdict, policy: Policy) -> bool:
-    if policy.on_disagreement != "reject":
-        return False
-    return verdict.agreement < policy.min_agreement or verdict.outcome == "no_quorum"
-
-
-def _no_agreement(verdict: Verdict | None, policy: Policy) -> GatewayError:
-    votes, samples = (verdict.votes, verdict.samples) if verdict else ((), 0)
-    agreement = verdict.agreement if verdict else 0.0
-    return NoAgreement(
-        f"the samples agree at {agreement:.2f}, below min_agreement {policy.min_agreement:g}: "
-        f"{samples} samples, votes {'-'.join(map(str, votes)) or 'none'}"
-    )
-
-
-def _failure(lost: NoSamples) -> GatewayError:
-    """What a client is told of a round without enough samples."""
-    culprit = lost.culprit
-    said = "; ".join(sorted({_describe(abstention) for abstention in lost.abstentions}))
-    if culprit is None:
-        return NoQuorum(f"{lost.samples} of {lost.quorum} samples needed came: {said}")
-    if culprit.reason == "status" and culprit.status is not None:
-        return UpstreamAnswered(culprit.status, culprit.detail, culprit.headers)
-    if culprit.reason == "queue":
-        return Overloaded("too many samples are in flight", headers=(("retry-after", "1"),))
-    if culprit.reason == "unreachable":
-        return UpstreamUnreachable(f"no upstream could be reached: {said}")
-    if culprit.reason == "timeout":
-        return DeadlineExceeded(f"no sample came in time: {said}")
-    return NoQuorum(f"{lost.samples} of {lost.quorum} samples needed came: {said}")
-
-
-def _describe(abstention: Abstention) -> str:
-    """A failure in words for the client; where upstreams are is none of its business."""
-    if abstention.status:
-        return f"{abstention.upstream} answered {abstention.status}"
-    if abstention.reason == "garbage":
-        return f"{abstention.upstream} gave no completion: {abstention.detail.decode(errors='replace')[:200]}"
-    return f"{abstention.upstream} {abstention.reason}"
+    return policy.on_disagreement == "reject" and is_disagreement(verdict, policy)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gateway.core.policy import Policy, known, named_policies
+from gateway.core.policy import Policy, known, named_policies, refuse_beyond
 from gateway.core.policy_fields import PolicyError
 from gateway.extraction.installed import missing
 from gateway.settings.errors import ConfigError, Problem
@@ -168,7 +168,8 @@ class _Builder:
         """What a policy needs of the rest of the configuration, and of the machine."""
         if needed := missing(policy.answer):
             self._refuse_policy(path, base, changes, PolicyError("answer", needed))
-        limit = self.given.limits.max_k
-        if policy.k > limit:
-            error = PolicyError("k", f"{policy.k} is more than limits.max_k, {limit}")
+        has_reference = any(upstream.lane == "reference" for upstream in self.given.upstreams)
+        try:
+            refuse_beyond(policy, self.given.limits.max_k, has_reference=has_reference)
+        except PolicyError as error:
             self._refuse_policy(path, base, changes, error)

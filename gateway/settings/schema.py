@@ -11,13 +11,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.core.answer.rules import ANSWERS
 from gateway.core.policy import FIELDS, Policy
-from gateway.core.policy_fields import ON_DISAGREEMENT, STOPS, parse_field
+from gateway.core.policy_fields import FALLBACKS, STOPS, parse_field
 from gateway.settings import fields as of
 from gateway.settings.model import CacheSettings, Limits, Settings, Timeouts
 from gateway.settings.values import switch
 
 _POLICY = Policy()
 _ANSWER = {"anyOf": [{"enum": list(ANSWERS)}, {"type": "string", "pattern": "^regex:."}]}
+_STOP = {"anyOf": [{"enum": list(STOPS)}, {"type": "string", "pattern": r"^beta:0?\.\d+$"}]}
+_ON_DISAGREEMENT = {
+    "anyOf": [{"enum": ["return", "reject"]}, {"type": "string", "pattern": r"^escalate:[1-9]\d*$"}]
+}
+_MARGIN = {"anyOf": [{"enum": [False, "off"]}, {"type": "number", "minimum": 0}]}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _CACHE, _TIMEOUTS, _LIMITS, _SETTINGS = CacheSettings(), Timeouts(), Limits(), Settings(upstreams=())
 
@@ -61,11 +66,11 @@ class PolicySection(Section):
     k: Annotated[Any, WithJsonSchema(of.COUNT)] = None
     lane: Annotated[Any, WithJsonSchema({"enum": ["fast"]})] = None
     answer: Annotated[Any, WithJsonSchema(_ANSWER)] = None
-    stop: Annotated[Any, WithJsonSchema({"enum": list(STOPS)})] = None
+    stop: Annotated[Any, WithJsonSchema(_STOP)] = None
     min_ballots: Annotated[Any, WithJsonSchema(of.COUNT)] = None
     min_agreement: Annotated[Any, WithJsonSchema(_SHARE)] = None
-    on_disagreement: Annotated[Any, WithJsonSchema({"enum": list(ON_DISAGREEMENT)})] = None
-    reference_fallback: Annotated[Any, WithJsonSchema({"enum": ["error"]})] = None
+    on_disagreement: Annotated[Any, WithJsonSchema(_ON_DISAGREEMENT)] = None
+    reference_fallback: Annotated[Any, WithJsonSchema({"enum": list(FALLBACKS)})] = None
     spread: Annotated[Any, WithJsonSchema({"enum": ["together"]})] = None
     salt: Annotated[Any, WithJsonSchema(of.OFF)] = None
     when: Annotated[Any, WithJsonSchema({"enum": ["always", "deterministic"]})] = None
@@ -74,7 +79,7 @@ class PolicySection(Section):
     recheck: Annotated[Any, WithJsonSchema(_SHARE)] = None
     wave: Annotated[Any, WithJsonSchema(of.COUNT)] = None
     stream_launch: Annotated[Any, WithJsonSchema({"enum": ["lazy"]})] = None
-    accept_margin: Annotated[Any, WithJsonSchema(of.OFF)] = None
+    accept_margin: Annotated[Any, WithJsonSchema(_MARGIN)] = None
     pin_truncated: Annotated[Any, WithJsonSchema({"enum": ["auto", "always", "never"]})] = None
     shed: Annotated[Any, WithJsonSchema(of.OFF)] = None
     sample_timeout: Annotated[Any, WithJsonSchema(of.DURATION)] = None

@@ -124,7 +124,7 @@ class Metrics:
             self._pins.labels(result)
         for kind in ("returned", "spent"):
             self._tokens.labels(kind)
-        for source in ("vote", "cache", "joined", "single", "passthrough"):
+        for source in ("vote", "cache", "joined", "reference", "single", "passthrough"):
             self._overhead.labels(source)
         self.expect("other")
 

@@ -25,7 +25,9 @@ async def perform(vote: Round, ask: Ask) -> None:
         while vote.result is None:
             await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
             for index in sorted(index for index, task in running.items() if task.done()):
-                _perform(vote.receive(running.pop(index).result()), running, ask)
+                task = running.pop(index)
+                if not task.cancelled():
+                    _perform(vote.receive(task.result()), running, ask)
     finally:
         await _cancel_all(running)
 

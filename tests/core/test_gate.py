@@ -1,9 +1,11 @@
-"""Which verdicts may be pinned."""
+"""Which verdicts are a disagreement, and which may be pinned."""
+
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.ballot import Ballot, Reply, Sample
-from gateway.core.gate import refusal_to_pin
+from gateway.core.gate import is_disagreement, refusal_to_pin
 from gateway.core.policy import Policy
 from gateway.core.vote import Verdict, decide
 
@@ -78,3 +80,49 @@ def test_too_few_ballots(finish: str, pin_truncated: str) -> None:
     """A verdict below quorum is never pinned, and that is the reason given."""
     few = verdict("41", finish=finish, quorum=2)
     assert refusal_to_pin(few, Policy(pin_truncated=pin_truncated), 7) == "no_quorum"
+
+
+@pytest.mark.parametrize(
+    ("arbitration", "quorum", "refusal"),
+    [
+        ("none", 1, None),
+        ("came", 1, None),
+        ("came", 9, None),  # the vote came to nothing, and the reference lane has answered
+        ("spoiled", 1, "reference"),
+        ("failed", 1, "reference"),
+        ("failed", 9, "reference"),
+        ("none", 9, "no_quorum"),
+    ],
+)
+def test_after_an_arbitration(arbitration: str, quorum: int, refusal: str | None) -> None:
+    """A reference sample with an answer is pinned whatever the vote came to, what stands in for it never."""
+    arbitrated = replace(verdict("41", "42", quorum=quorum), arbitration=arbitration)
+    assert refusal == refusal_to_pin(arbitrated, Policy(), None)
+
+
+def test_a_cut_reference_sample() -> None:
+    """How the reference sample ended counts as for any winner."""
+    cut = replace(verdict("41", finish="length"), arbitration="came")
+    assert refusal_to_pin(cut, Policy(), None) == "truncated"
+
+
+@pytest.mark.parametrize(
+    ("answers", "quorum", "min_agreement", "disagreement"),
+    [
+        (("41", "41"), 2, 1.0, False),
+        (("41", "41", "42"), 2, 2 / 3, False),
+        (("41", "41", "42"), 2, 0.67, True),
+        (("41", "42", "43"), 2, 0.0, False),
+        (("41",), 2, 0.0, True),  # too few ballots for any threshold
+    ],
+)
+def test_disagreement(
+    answers: tuple[str, ...],
+    quorum: int,
+    min_agreement: float,
+    disagreement: bool,  # noqa: FBT001  a column
+) -> None:
+    """Samples disagree where fewer than `min_agreement` give the winner's answer, or too few give any."""
+    assert disagreement == is_disagreement(
+        verdict(*answers, quorum=quorum), Policy(min_agreement=min_agreement)
+    )

@@ -297,11 +297,11 @@ def test_parts_of_the_key_never_run_together(parts: list[str]) -> None:
 VOTING: dict[str, Any] = {
     "k": 5, "lane": "reference", "answer": "normalized", "stop": "all", "min_ballots": 1, "min_agreement": 0.5,
     "on_disagreement": "reject", "reference_fallback": "return", "spread": "staggered:50ms", "salt": True,
-    "wave": 2, "accept_margin": 0.5,
+    "wave": 2, "accept_margin": 0.5, "pin_truncated": "never",
 }  # fmt: skip
 BESIDE_THE_VOTE: dict[str, Any] = {
     "when": "deterministic", "measure": 0.5, "measure_k": 5, "recheck": 0.5, "stream_launch": "all",
-    "pin_truncated": "never", "shed": True, "sample_timeout": 1.0, "deadline": 1.0, "ttl": 1.0, "cache": False,
+    "shed": True, "sample_timeout": 1.0, "deadline": 1.0, "ttl": 1.0, "cache": False,
 }  # fmt: skip
 
 
@@ -324,6 +324,11 @@ def test_policies_that_vote_alike(field: str) -> None:
     question = ask(CHAT, BODY, 7)
     changed = replace(POLICY, **{field: BESIDE_THE_VOTE[field]})
     assert question.key("tenant", POLICY, "1") == question.key("tenant", changed, "1")
+
+
+def test_a_new_field_keeps_old_keys() -> None:
+    """A voting field that was not always part of the key is none where it has its default."""
+    assert len(Policy().voting_fields) + 1 == len(Policy(pin_truncated="never").voting_fields)
 
 
 def test_a_policy_is_what_it_does() -> None:

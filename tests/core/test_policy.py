@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.policy import FIELDS, PRESETS, Policy, known, named_policies, refuse_unbuilt
+from gateway.core.policy import (
+    FIELDS,
+    PRESETS,
+    Policy,
+    known,
+    named_policies,
+    refuse_beyond,
+    refuse_unbuilt,
+)
 from gateway.core.policy_fields import PolicyError, parse_field
 
 # The table of the documentation, column by column: the defaults, and what each preset says differently.
@@ -84,7 +92,66 @@ def test_frozen() -> None:
 )
 def test_quorum(k: int, min_ballots: int | None, quorum: int) -> None:
     """Quorum is more than half of k unless `min_ballots` says otherwise, and never more than k."""
-    assert quorum == Policy(k=k, min_ballots=min_ballots).quorum
+    for stop in ("all", "unbeatable"):
+        assert quorum == Policy(k=k, stop=stop, min_ballots=min_ballots).quorum
+
+
+@pytest.mark.parametrize(
+    ("k", "min_ballots", "quorum"),
+    [(1, None, 1), (2, None, 2), (3, None, 3), (15, None, 3), (15, 8, 8), (5, 9, 5)],
+)
+def test_quorum_under_beta(k: int, min_ballots: int | None, quorum: int) -> None:
+    """Under `beta:C` quorum is three unless `min_ballots` says otherwise, and never more than k."""
+    assert quorum == Policy(k=k, stop="beta:0.95", min_ballots=min_ballots).quorum
+
+
+@pytest.mark.parametrize(
+    ("on_disagreement", "most"), [("return", 3), ("reject", 3), ("reference", 3), ("escalate:12", 12)]
+)
+def test_most(on_disagreement: str, most: int) -> None:
+    """A round comes to no more than k samples, or N where disagreement escalates."""
+    assert most == Policy(on_disagreement=on_disagreement).most
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_escalation_goes_beyond_k(number: int) -> None:
+    """Escalating to no more samples than there were is refused, whichever of the two was changed."""
+    with pytest.raises(
+        PolicyError, match=f"^escalate:{number} goes no further than k, 3; name more"
+    ) as caught:
+        Policy().override({"on_disagreement": f"escalate:{number}"})
+    assert caught.value.field == "on_disagreement"
+    with pytest.raises(PolicyError, match=r"^escalate:5 goes no further than k, 5") as caught:
+        Policy(on_disagreement="escalate:5").override({"k": 5})
+    assert caught.value.field == "on_disagreement"
+
+
+@pytest.mark.parametrize(
+    ("policy", "field", "said"),
+    [
+        (Policy(k=9), "k", "9 is more than limits.max_k, 8"),
+        (Policy(k=8), None, ""),
+        (Policy(on_disagreement="escalate:9"), "on_disagreement", "9 is more than limits.max_k, 8"),
+        (Policy(on_disagreement="escalate:8"), None, ""),
+        (PRESETS["strict"], "on_disagreement", "reference needs an upstream with `lane: reference`"),
+        (PRESETS["reference"], "lane", "reference needs an upstream with `lane: reference`"),
+        (PRESETS["serial"], "lane", "reference needs an upstream with `lane: reference`"),
+    ],
+)
+def test_what_a_gateway_has(policy: Policy, field: str | None, said: str) -> None:
+    """More samples than `max_k`, or a reference lane where there is none, are refused by the field that wants it."""
+    if field is None:
+        refuse_beyond(policy, 8, has_reference=False)
+        return
+    with pytest.raises(PolicyError) as caught:
+        refuse_beyond(policy, 8, has_reference=False)
+    assert (field, said) == (caught.value.field, str(caught.value)[: len(said)])
+
+
+@pytest.mark.parametrize("name", ["strict", "reference", "serial"])
+def test_with_a_reference_lane(name: str) -> None:
+    """Where there is a reference lane, the presets that need it are taken."""
+    refuse_beyond(PRESETS[name], 8, has_reference=True)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +167,7 @@ def test_quorum(k: int, min_ballots: int | None, quorum: int) -> None:
         ("stop", "all", "all"),
         ("stop", "beta:0.95", "beta:0.95"),
         ("stop", "beta:.9", "beta:0.9"),
+        ("stop", "beta:0.99999999", "beta:0.99999999"),
         ("min_ballots", "2", 2),
         ("min_agreement", "0.8", 0.8),
         ("min_agreement", "1", 1.0),
@@ -261,18 +329,12 @@ def test_override_changes_what_it_says_and_nothing_else() -> None:
 
 
 UNBUILT = [
-    ("lane", "reference", "fast"),
-    ("stop", "beta:0.95", "all, unbeatable"),
-    ("on_disagreement", "reference", "return, reject"),
-    ("on_disagreement", "escalate:5", "return, reject"),
-    ("reference_fallback", "return", "error"),
     ("spread", "staggered:50ms", "together"),
     ("salt", True, "off"),
     ("measure", 0.5, "0"),
     ("measure_k", 5, "3"),
     ("recheck", 1, "0"),
     ("stream_launch", "all", "lazy"),
-    ("accept_margin", 0.1, "off"),
     ("shed", "on", "off"),
 ]
 
@@ -289,7 +351,9 @@ def test_what_nobody_does_yet_is_refused(field: str, value: object, offered: str
 @pytest.mark.parametrize(
     ("field", "value"),
     [("measure", 0.05), ("measure", 0), ("recheck", 0.01), ("recheck", "0"), ("salt", "off"), ("shed", False),
-     ("accept_margin", "off"), ("measure_k", 3), ("stop", "all"), ("on_disagreement", "reject"), ("wave", 4),
+     ("accept_margin", "off"), ("accept_margin", 0.25), ("measure_k", 3), ("stop", "all"), ("stop", "beta:0.95"),
+     ("on_disagreement", "reject"), ("on_disagreement", "escalate:4"), ("on_disagreement", "reference"),
+     ("lane", "reference"), ("reference_fallback", "return"), ("wave", 4),
      ("when", "deterministic"), ("cache", "off"), ("ttl", "1h"), ("pin_truncated", "always"),
      ("answer", "json"), ("answer", "math"), ("answer", r"regex:(\d+)")],
 )  # fmt: skip
@@ -298,25 +362,10 @@ def test_what_is_built_is_taken(field: str, value: object) -> None:
     assert parse_field(field, value) == getattr(PRESETS["majority"].override({field: value}), field)
 
 
-@pytest.mark.parametrize(
-    ("name", "field"),
-    [
-        ("single", None),
-        ("majority", None),
-        ("strict", "on_disagreement"),
-        ("reference", "lane"),
-        ("serial", "lane"),
-        ("reason", "stop"),
-    ],
-)
-def test_presets_that_are_not_built(name: str, field: str | None) -> None:
-    """The presets that need a reference lane or the beta rule are refused until those are there."""
-    if field is None:
-        refuse_unbuilt(PRESETS[name])
-        return
-    with pytest.raises(PolicyError, match="is not available in this version; use ") as caught:
-        refuse_unbuilt(PRESETS[name])
-    assert field == caught.value.field
+@pytest.mark.parametrize("name", TABLE)
+def test_every_preset_is_built(name: str) -> None:
+    """No preset promises what nobody does."""
+    refuse_unbuilt(PRESETS[name])
 
 
 def test_named_policies_keep_the_presets() -> None:
@@ -350,12 +399,6 @@ def test_a_preset_can_be_redefined() -> None:
     )
 
 
-def test_an_unbuilt_preset_can_be_mended() -> None:
-    """A definition that extends an unbuilt preset is taken once it replaces what is missing."""
-    made = named_policies({"mine": {"extends": "strict", "on_disagreement": "reject"}})
-    assert replace(PRESETS["strict"], name="mine", on_disagreement="reject") == made["mine"]
-
-
 @pytest.mark.parametrize(
     ("definitions", "field", "message"),
     [
@@ -381,9 +424,9 @@ def test_an_unbuilt_preset_can_be_mended() -> None:
         ({"a": {"name": "b"}}, "a.name", f"no such policy field; known: {', '.join(FIELDS)}"),
         ({"b": {"extends": "a"}, "a": {"k": 0}}, "a.k", "expected a whole number of at least 1, got 0"),
         (
-            {"a": {"extends": "strict"}},
+            {"a": {"extends": "b", "k": 9}, "b": {"on_disagreement": "escalate:9"}},
             "a.on_disagreement",
-            "reference is not available in this version; use return, reject",
+            "escalate:9 goes no further than k, 9; name more samples",
         ),
         ({"a": {"salt": "on"}}, "a.salt", "on is not available in this version; use off"),
     ],

@@ -1,15 +1,20 @@
 """What telemetry is told of a round."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.ballot import Abstention, Reply, Sample
 from gateway.core.plan import Plan
-from gateway.core.policy import Policy
+from gateway.core.policy import PRESETS, Policy
 from gateway.core.record import RoundRecord, record_round
 from gateway.core.round import Launch, Round
 from gateway.core.vote import Verdict
+from tests.core.playing import Note, play
+
+STRICT = PRESETS["strict"]
 
 
 def ended(policy: Policy, *script: str | int) -> Round:
@@ -57,10 +62,63 @@ def test_particulars() -> None:
     """The record passes on what it was told, the policy's name and the kind of spread without its delay."""
     vote = ended(Policy("mine", spread="staggered:50ms"), "a", "a")
     told = record(vote)
-    expected = ("key", "/v1/completions", "demo", "mine", "staggered", vote.result, "won", 0.5)
+    expected = ("key", "/v1/completions", "demo", "mine", "staggered", b"question", vote.result, "won", 0.5)
     assert expected == (
-        told.key, told.endpoint, told.model, told.policy, told.spread, told.verdict, told.pin, told.seconds,
+        told.key, told.endpoint, told.model, told.policy, told.spread, told.question, told.verdict,
+        told.pin, told.seconds,
     )  # fmt: skip
+
+
+def test_tokens_and_margins() -> None:
+    """Tokens are those of all samples and what was read of cancelled ones; margins those known, in sample order."""
+    policy = replace(STRICT, k=4, min_agreement=0.9)
+    replies: list[Note] = [
+        Reply("a", tokens=2, margin=0.5),
+        Reply("b", tokens=3),
+        Reply("a", tokens=4, margin=0.25),
+        503,
+    ]
+    played = play(
+        policy, [*replies, Reply("a", tokens=5, margin=2.0)], [4, 3, 2, 1, 0], reference=Reply("r", tokens=7)
+    )
+    played.round.tokens += 100
+    told = record(played.round)
+    assert (121, (0.5, 0.25, 2.0), (1, 0)) == (told.tokens, told.margins, (told.abstained, told.cancelled))
+
+
+@pytest.mark.parametrize(
+    ("policy", "script", "reference", "told"),
+    [
+        (STRICT, "aaa", "r", ("none", "unanimous", 1.0, False)),
+        (STRICT, "aba", "r", ("came", "majority", 2 / 3, False)),
+        (STRICT, "aba", 503, ("failed", "majority", 2 / 3, False)),
+        (replace(STRICT, reference_fallback="return"), "aba", 503, ("failed", "majority", 2 / 3, False)),
+        (replace(STRICT, on_disagreement="escalate:5"), "abaaa", "r", ("none", "majority", 3 / 4, True)),
+    ],
+)
+def test_what_disagreement_led_to(
+    policy: Policy, script: str, reference: str | int, told: tuple[str, str, float, bool]
+) -> None:
+    """The record says what came of a reference sample and of escalation, with the vote's own verdict."""
+    made = record(play(policy, [*script, "-", "-"], reference=reference).round)
+    assert made.verdict is not None
+    assert told == (made.reference, made.outcome, made.verdict.agreement, made.is_escalated)
+    assert made.saved == 0
+
+
+def test_a_round_given_up() -> None:
+    """A round without a result has a record too: what was launched, and nothing saved."""
+    vote = Round(Plan(Policy(k=5), 0, greedy=True, question=b"question"))
+    vote.start()
+    vote.receive(Sample(0, Reply("a", tokens=2)))
+    told = record(vote)
+    assert (told.verdict, told.ballots, told.cancelled, told.saved, told.tokens) == (None, 1, 2, 0, 2)
+
+
+def test_one_sample_accepted_by_its_margin_saves_the_rest() -> None:
+    """Where one sample was enough, k - 1 were saved."""
+    told = record(play(Policy(k=5, accept_margin=0.5), [Reply("a", margin=0.5)] * 6, greedy=True).round)
+    assert (told.outcome, told.ballots, told.saved, told.margins) == ("single", 1, 4, (0.5,))
 
 
 def test_no_verdict_without_quorum() -> None:

@@ -1,106 +1,23 @@
 """One vote as a state machine, driven through every order of arrival that scripted samples can have."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import permutations, product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.ballot import Abstention, Reply, Sample
+from gateway.core.ballot import Abstention
+from gateway.core.failure import NoneAgrees, NoSamples
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
-from gateway.core.round import Cancel, Launch, NoneAgrees, NoSamples, Round
-from gateway.core.vote import Agrees, Verdict
+from gateway.core.round import Cancel, Launch, Round
+from gateway.core.vote import Verdict
+from tests.core.playing import UNREACHABLE, Script, games, outcome, play, shows
 
 quickly = settings(max_examples=100, deadline=None)
 MAJORITY = Policy()
-UNREACHABLE = 0  # in a script: no status, for no connection was made
-
-# What sample `index` will be, by index: a text, or the status of a failure.
-Script = Sequence[str | int]
-
-
-def outcome(index: int, note: str | int) -> Sample | Abstention:
-    """What comes of a launch, by the script's note."""
-    if isinstance(note, str):
-        return Sample(index, Reply(note, tokens=1))
-    if note == UNREACHABLE:
-        return Abstention(index, "unreachable")
-    return Abstention(index, "status", note, b"detail", (("retry-after", "7"),))
-
-
-@dataclass(frozen=True, slots=True)
-class Play:
-    """A round played to its end: what it launched, what arrived, and what it cancelled."""
-
-    round: Round
-    launched: list[Launch]
-    arrived: list[int]
-    cancelled: list[int]
-
-    @property
-    def verdict(self) -> Verdict:
-        assert isinstance(self.round.result, Verdict)
-        return self.round.result
-
-    @property
-    def lost(self) -> NoSamples:
-        assert isinstance(self.round.result, NoSamples)
-        return self.round.result
-
-    @property
-    def answer(self) -> str:
-        """The winning answer, under `normalized`."""
-        return " ".join(self.verdict.winner.reply.content.split())
-
-
-def play(
-    policy: Policy, script: Script, order: Sequence[int] | None = None, agrees: Agrees | None = None
-) -> Play:
-    """Play a round. Of the samples in flight, the one that comes first in `order` arrives next.
-
-    Every order in which samples can arrive is the play of some `order`: that very one.
-    """
-    game = Play(Round(Plan(policy, 100, greedy=False, question=b"question"), agrees), [], [], [])
-    order = range(len(script)) if order is None else order
-    in_flight: set[int] = set()
-    actions = game.round.start()
-    while True:
-        for action in actions:
-            if isinstance(action, Launch):
-                game.launched.append(action)
-                in_flight.add(action.index)
-            else:
-                game.cancelled.append(action.index)
-        if game.round.result is not None:
-            return game
-        assert in_flight, "a round without a result waits for something"
-        index = min(in_flight, key=order.index)
-        in_flight.remove(index)
-        game.arrived.append(index)
-        actions = game.round.receive(outcome(index, script[index]))
-
-
-@st.composite
-def games(draw: st.DrawFn) -> tuple[Policy, Script, Sequence[int]]:
-    """A policy with k up to 6, a script without final errors, and an order of arrival."""
-    k = draw(st.integers(1, 6))
-    policy = Policy(
-        k=k,
-        answer="normalized",
-        stop=draw(st.sampled_from(["unbeatable", "unbeatable", "all"])),
-        min_ballots=draw(st.one_of(st.none(), st.integers(1, k + 1))),
-        min_agreement=draw(st.sampled_from([0.0, 0.0, 0.34, 0.5, 0.6, 2 / 3, 0.8, 1.0])),
-        wave=draw(st.integers(1, 4)),
-    )
-    notes: st.SearchStrategy[str | int] = st.sampled_from(
-        ["a", "a", "a ", " a", "b", "b ", "c", 429, 503, UNREACHABLE]
-    )
-    script: Script = draw(st.lists(notes, min_size=k + 1, max_size=k + 1))
-    return policy, script, draw(st.permutations(range(k + 1)))
-
 
 # Scripts with a known end.
 
@@ -267,12 +184,19 @@ def test_a_lost_round_ends_early() -> None:
     assert (len(game.lost.abstentions), game.lost.samples, game.lost.quorum) == (4, 0, 3)
 
 
+def test_asking_for_more() -> None:
+    """Samples may be asked for before the vote needs them, as far as it may have them, until it has ended."""
+    game = Round(Plan(Policy(k=5), 0, greedy=True, question=b""))
+    assert 3 == len(game.start())
+    assert [Launch(3, 0)] == game.ask_for(1)
+    assert [Launch(4, 0)] == game.ask_for(7)
+    assert [] == game.ask_for(1)
+    assert [Launch(5, 0)] == game.receive(outcome(0, 503)) + game.ask_for(1)
+    assert [[], [], [Cancel(4), Cancel(5)]] == [game.receive(outcome(index, "a")) for index in (1, 2, 3)]
+    assert [] == game.ask_for(1)
+
+
 # What a live stream has shown.
-
-
-def shows(text: str) -> Agrees:
-    """Whether a reply agrees with a stream that has shown this text."""
-    return lambda reply: reply.content.startswith(text)
 
 
 def test_a_round_ends_with_what_was_shown() -> None:
@@ -294,7 +218,7 @@ def test_the_stream_goes_on_as_it_was_shown_last() -> None:
     """What counts is what was shown when an outcome comes, not when the round began."""
     shown = [""]
     game = Round(
-        Plan(MAJORITY, 0, greedy=True, question=b""), lambda reply: reply.content.startswith(shown[0])
+        Plan(MAJORITY, 0, greedy=True, question=b""), lambda sample: sample.reply.content.startswith(shown[0])
     )
     assert len(game.start()) == 2
     game.receive(outcome(0, "b"))
@@ -326,7 +250,7 @@ def test_what_was_shown_is_kept(game: tuple[Policy, Script, Sequence[int]], show
     early, full = play(policy, script, order, agrees), play(replace(policy, stop="all"), script, None, agrees)
     assert type(full.round.result) is type(early.round.result)
     if isinstance(early.round.result, Verdict):
-        assert agrees(early.verdict.winner.reply)
+        assert agrees(early.verdict.winner)
         assert full.verdict.winner.reply == early.verdict.winner.reply
     elif isinstance(early.round.result, NoneAgrees):
         assert len(early.launched) == len(early.arrived) == policy.k + min(early.round.abstained, 1)

@@ -1,10 +1,15 @@
 """When a round may end before all k samples are in."""
 
+from collections import Counter
+from fractions import Fraction
 from itertools import combinations_with_replacement, product
+from math import comb, factorial
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gateway.core.stopping import Standing, StopRule
+from gateway.core.stopping import Standing, StopRule, is_confident
 
 
 def standing(lead: int, second: int, outstanding: int, spoiled: int = 0) -> Standing:
@@ -58,11 +63,15 @@ def futures(at: Standing, third: int) -> list[tuple[int, ...]]:
         (3, 2, "unbeatable", 1.0, 3),
         (5, 3, "unbeatable", 0.5, 3),
         (5, 3, "unbeatable", 0.8, 4),
-        (5, 3, "unbeatable", 1.0, 5),
+        (5, 3, "unbeatable", 1.0, 4),  # where one dissents
+        (15, 3, "beta:0.95", 0.0, 4),
+        (15, 6, "beta:0.95", 0.0, 6),
+        (3, 3, "beta:0.95", 0.0, 3),
+        (15, 3, "beta:0.99", 0.0, 6),
     ],
 )
 def test_the_first_lot(k: int, quorum: int, stop: str, min_agreement: float, first_lot: int) -> None:
-    """A round starts with as many samples as could decide it if they agreed."""
+    """A round starts with as many samples as could decide it."""
     assert first_lot == StopRule(stop, quorum, min_agreement).needed(standing(0, 0, k))
 
 
@@ -145,7 +154,7 @@ def test_an_undecided_round_is_open(rule: StopRule) -> None:
         assert len(sides) == 2 or any(lead <= max(rest[:3]) for lead, *rest in whole)
 
 
-@pytest.mark.parametrize("rule", rules(quorums=(1, 2, 4, 9)))
+@pytest.mark.parametrize("rule", rules(stops=("all", "unbeatable", "beta:0.75"), quorums=(1, 2, 4, 9)))
 def test_no_rule_goes_below_quorum(rule: StopRule) -> None:
     """While samples can come a round with too few ballots is not decided, whatever its lead."""
     for at, _ in STATES:
@@ -153,11 +162,116 @@ def test_no_rule_goes_below_quorum(rule: StopRule) -> None:
             assert rule.decided(at) == (at.outstanding == 0)
 
 
-@pytest.mark.parametrize("rule", rules(quorums=(1, 2, 4, 9)))
-def test_what_is_needed_decides(rule: StopRule) -> None:
-    """The number needed decides the round if all support the leader; no fewer would."""
-    for at, _ in STATES:
-        needed = rule.needed(at)
-        assert 0 <= needed <= at.outstanding
-        assert rule.decided(at.with_support(needed))
-        assert not any(rule.decided(at.with_support(fewer)) for fewer in range(needed))
+# The least that could decide, by trying everything.
+
+
+def standing_of(votes: Counter[str], spoiled: int, outstanding: int) -> Standing:
+    """Where a round with these votes stands."""
+    lead, second = (*sorted(votes.values(), reverse=True), 0, 0)[:2]
+    return Standing(lead, second, votes.total(), spoiled, outstanding)
+
+
+def could_be_decided(rule: StopRule, votes: Counter[str], spoiled: int, outstanding: int, more: int) -> bool:
+    """Whether any `more` samples, voting for old or new answers or spoiled, would decide the round."""
+    answers = [*votes, *(f"new {number}" for number in range(more)), "?"]
+    for came in combinations_with_replacement(answers, more):
+        then = votes + Counter(answer for answer in came if answer != "?")
+        if rule.decided(standing_of(then, spoiled + came.count("?"), outstanding - more)):
+            return True
+    return False
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    votes=st.lists(st.integers(1, 5), max_size=3),
+    spoiled=st.integers(0, 2),
+    outstanding=st.integers(0, 6),
+    rule=st.builds(
+        StopRule,
+        st.sampled_from(["all", "unbeatable", "beta:0.95", "beta:0.75"]),
+        st.sampled_from([1, 2, 4, 9]),
+        st.sampled_from(THRESHOLDS),
+    ),
+)
+def test_what_is_needed_could_decide(
+    votes: list[int], spoiled: int, outstanding: int, rule: StopRule
+) -> None:
+    """The number needed is the least after which the round could be decided, by any outcome at all."""
+    have = Counter({str(number): cast for number, cast in enumerate(votes)})
+    least = next(
+        more for more in range(outstanding + 1) if could_be_decided(rule, have, spoiled, outstanding, more)
+    )
+    assert least == rule.needed(standing_of(have, spoiled, outstanding))
+
+
+def test_a_round_that_could_fail_sooner_than_agree() -> None:
+    """Four of five samples can show that they are not unanimous; that all five agree takes five."""
+    rule = StopRule("unbeatable", 3, 1.0)
+    assert rule.needed(standing(0, 0, 5)) == 4
+    assert rule.decided(standing(3, 1, 1))
+    assert not rule.decided(standing(4, 0, 1))
+
+
+# beta:C.
+
+TABLE = {
+    "0.95": [(4, 0), (6, 1), (8, 2), (9, 3), (11, 4), (12, 5)],
+    "0.99": [(6, 0), (9, 1), (11, 2)],
+}
+
+
+@pytest.mark.parametrize("confidence", TABLE)
+def test_beta_stops_where_the_table_says(confidence: str) -> None:
+    """With many samples outstanding a lead ends the round from the table's score on, and not one vote before."""
+    rule = StopRule(f"beta:{confidence}", 3, 0.0)
+    for lead, second in TABLE[confidence]:
+        assert rule.decided(standing(lead, second, 30))
+        assert not rule.decided(standing(lead - 1, second, 30))
+        assert rule.needed(standing(second, second, 30)) == lead - second
+
+
+@given(
+    lead=st.integers(0, 40), second=st.integers(0, 40), confidence=st.sampled_from(["0.6", "0.95", "0.999"])
+)
+def test_confidence_is_the_posterior(lead: int, second: int, confidence: str) -> None:
+    """The closed form is the integral of x^v1 (1-x)^v2 over the upper half, as a share of that over all."""
+    # By the binomial theorem, term by term: the integral of x^(v1+j) from a half to one.
+    upper = sum(
+        Fraction((-1) ** j * comb(second, j), lead + j + 1) * (1 - Fraction(1, 2 ** (lead + j + 1)))
+        for j in range(second + 1)
+    )
+    whole = Fraction(factorial(lead) * factorial(second), factorial(lead + second + 1))
+    assert (upper / whole >= Fraction(confidence)) == is_confident(confidence, lead, second)
+
+
+def test_beta_is_exact() -> None:
+    """3-0 has a posterior of exactly 15/16: enough for 0.9375, and not for the least bit more."""
+    assert is_confident("0.9375", 3, 0)
+    assert not is_confident("0.93750000000000001", 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("at", "decided"),
+    [
+        (standing(4, 0, 11), True),
+        (standing(3, 0, 12), False),
+        (standing(8, 3, 4), True),  # not confident, but no longer to be beaten
+        (standing(7, 4, 4), False),
+        (standing(2, 0, 1), False),  # below min_ballots
+        (standing(3, 0, 0), True),
+    ],
+)
+def test_beta_takes_an_unbeatable_lead(at: Standing, decided: bool) -> None:  # noqa: FBT001  a column
+    """A lead that nothing can overtake ends a round under `beta:C` as well, from `min_ballots` on."""
+    assert decided == StopRule("beta:0.95", 3, 0.0).decided(at)
+
+
+@pytest.mark.parametrize("min_agreement", [0.5, 0.8, 1.0])
+def test_beta_waits_for_the_threshold(min_agreement: float) -> None:
+    """However confident, `beta:C` goes on until the full vote's side of the threshold is certain."""
+    rule = StopRule("beta:0.95", 3, min_agreement)
+    for lead, second, outstanding in product(range(9), range(4), range(1, 6)):
+        total = lead + second + outstanding
+        sides = {votes / total >= min_agreement for votes in range(max(lead, second), lead + outstanding + 1)}
+        if lead >= second and rule.decided(standing(lead, second, outstanding)):
+            assert len(sides) == 1

@@ -275,7 +275,7 @@ def test_what_was_shown_wins(
     notes: str, shown: str, winner: str | None, outcome: str, agreement: float
 ) -> None:
     """Among samples that agree with what was shown the usual rules choose; the figures are over all cast."""
-    verdict = decide(box(notes), len(notes) + 1, 2, QUESTION, lambda reply: reply.content in shown)
+    verdict = decide(box(notes), len(notes) + 1, 2, QUESTION, lambda sample: sample.reply.content in shown)
     assert winner in {None, verdict.winner.reply.content}
     assert verdict.winner.reply.content in shown
     assert (outcome, agreement, len(notes)) == (verdict.outcome, verdict.agreement, verdict.samples)
@@ -286,11 +286,11 @@ def test_what_was_shown_wins(
 def test_the_best_of_those_that_agree(cast: list[Ballot | Spoiled], shown: str) -> None:
     """What was shown takes the others out of the race: the winner is that of a vote without them."""
 
-    def agrees(reply: Reply) -> bool:
-        return reply.content.startswith(shown)
+    def agrees(sample: Sample) -> bool:
+        return sample.reply.content.startswith(shown)
 
     ballots = [vote for vote in cast if isinstance(vote, Ballot)]
-    agreeing = [vote for vote in ballots or cast if agrees(vote.sample.reply)]
+    agreeing = [vote for vote in ballots or cast if agrees(vote.sample)]
     assume(agreeing)
     verdict = decide(cast, 7, 2, QUESTION, agrees)
     votes = Counter(vote.answer for vote in ballots)

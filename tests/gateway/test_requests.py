@@ -85,13 +85,17 @@ BAD_BODIES: list[tuple[bytes, str | None, str]] = [
     (b'{"modalities":5}', "modalities", "list"),
     (b'{"consistency":3}', "consistency", "object"),
     (b'{"consistency":{"k":0}}', "consistency.k", "at least 1"),
-    (b'{"consistency":{"k":99}}', "consistency.k", "at most 16"),
+    (b'{"consistency":{"k":99}}', "consistency.k", "99 is more than limits.max_k, 16"),
     (b'{"consistency":{"k":"three"}}', "consistency.k", "whole number"),
     (b'{"consistency":{"kk":1}}', "consistency.kk", "known: policy, k"),
     (b'{"consistency":{"policy":"nope"}}', "consistency.policy", "known: majority, reason"),
     (b'{"consistency":{"answer":"nope"}}', "consistency.answer", "expected auto, text, normalized"),
     (b'{"consistency":{"answer":"regex:a"}}', "consistency.answer", "regex"),
-    (b'{"consistency":{"policy":"strict"}}', "consistency.policy", "not available"),
+    (
+        b'{"consistency":{"policy":"strict"}}',
+        "consistency.policy",
+        "reference needs an upstream with `lane: reference`",
+    ),
 ]
 
 
@@ -113,7 +117,7 @@ async def test_a_bad_body_is_a_400_that_names_the_member(
     ("header", "value", "message"),
     [
         ("x-consistency-k", "0", "at least 1"),
-        ("x-consistency-k", "17", "at most 16"),
+        ("x-consistency-k", "17", "17 is more than limits.max_k, 16"),
         ("x-consistency-policy", "nope", "known: majority"),
         ("x-consistency-min-agreement", "2", "from 0 to 1"),
         ("x-consistency-stop", "never", "expected all or unbeatable"),

@@ -37,4 +37,5 @@ PINS = st.builds(
     tokens=_COUNT,
     returned=_COUNT,
     policy=st.text(max_size=20),
+    margin=st.none() | st.floats(0, 1e9),
 )

@@ -84,6 +84,7 @@ def test_another_version_is_no_pin(version: bytes) -> None:
         header(k=1.5),
         header(streamed=0),
         header(agreement=None),
+        header(margin="wide"),
         header(policy=7),
         header(outcome=["majority"]),
         b'{"x":' + b"[" * 200_000,
@@ -93,6 +94,11 @@ def test_another_version_is_no_pin(version: bytes) -> None:
 def test_a_header_that_says_something_else_is_no_pin(head: bytes) -> None:
     """A header with a member missing, of another type, or that is no JSON at all reads as none."""
     assert decode_pin(signed(head + b"\nbody")) is None
+
+
+def test_a_pin_of_the_first_release() -> None:
+    """A header without the margin, which the first release did not know, is still a pin."""
+    assert a_pin(b"body") == decode_pin(signed(header(margin=...) + b"\nbody"))
 
 
 def test_members_of_a_later_release_are_passed_over() -> None:

@@ -8,9 +8,10 @@ from itertools import permutations
 import pytest
 
 from gateway.core.ballot import Abstention, Reply, Sample
+from gateway.core.failure import NoSamples
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
-from gateway.core.round import Launch, NoSamples, Round
+from gateway.core.round import Launch, Round
 from gateway.core.vote import Verdict
 from gateway.upstream.fanout import Outcome, perform
 
