@@ -161,6 +161,31 @@ async def test_disagreement_can_be_refused() -> None:
         assert 6 == len(upstream.seen)
 
 
+async def test_disagreement_can_escalate() -> None:
+    """Below min_agreement under `escalate:N` more samples are taken, and the verdict is on all of them."""
+    choices = {"on_disagreement": "escalate:8", "min_agreement": 0.5}
+    async with (
+        open_upstream("41", "42", "43", "42", "42", "42", "42") as upstream,
+        open_gateway(upstream) as client,
+    ):
+        got = await client.chat(consistency=choices)
+        assert ("42", "majority", "0.67", "8", "6") == (
+            got.content,
+            *got.about("outcome", "agreement", "k", "samples"),
+        )
+        assert 6 == len(upstream.seen)
+        assert "scg; fwd=miss; stored" == got.headers["cache-status"]
+
+
+async def test_reasoning_stops_when_it_is_confident() -> None:
+    """The preset `reason` ends at 4-0 of fifteen: eleven samples are saved."""
+    async with open_upstream("42") as upstream, open_gateway(upstream) as client:
+        got = await client.chat({"x-consistency-policy": "reason"}, temperature=0.7)
+        assert ("unanimous", "15", "4", "reason") == got.about("outcome", "k", "samples", "policy")
+        assert 4 == len(upstream.seen)
+        assert 11 == await client.metric("scg_samples_saved_total", model="m", policy="reason")
+
+
 async def test_one_sample_is_labelled_so() -> None:
     """k=1: source and outcome say single."""
     async with open_upstream("42") as upstream, open_gateway(upstream) as client:

@@ -110,6 +110,15 @@ async def test_a_final_error_cancels_the_others() -> None:
     assert ([1, 2], [0, 1, 2]) == (sorted(script.cancelled), sorted(script.ended))
 
 
+async def test_a_round_goes_on_after_it_cancelled() -> None:
+    """What a vote without agreement still has under way is cancelled, and the reference sample is waited for."""
+    policy = Policy(k=9, wave=3, min_agreement=0.9, on_disagreement="reference")
+    played, script = await play(policy, [*"abcaaaa--r"], [0, 1, 2, 3, 4, 5, 6, 9])
+    assert ("r", "came") == (winner(played), played.reference)
+    assert ([*range(10)], [7, 8]) == (script.indices, sorted(script.cancelled))
+    assert [*range(10)] == sorted(script.ended)
+
+
 async def test_a_failure_is_replaced() -> None:
     """The first failure launches one more sample."""
     played, script = await play(Policy(stop="all"), ["42", 503, "42", "42"], [1, 0, 2, 3])
