@@ -94,6 +94,7 @@ def play(
 NOTES: st.SearchStrategy[Note] = st.sampled_from(
     ["a", "a", "a ", " a", "b", "b ", "c", 429, 503, UNREACHABLE]
 )
+LETTERS: st.SearchStrategy[Note] = st.sampled_from(["A", "(A)", "B", "C", "?", "??"])  # choices, and none
 THRESHOLDS = st.sampled_from([0.0, 0.0, 0.34, 0.5, 0.6, 2 / 3, 0.8, 1.0])
 
 
@@ -136,7 +137,7 @@ def any_games(draw: st.DrawFn) -> Game:
     escalate = f"escalate:{most}"
     policy = Policy(
         k=k,
-        answer="normalized",
+        answer=draw(st.sampled_from(["normalized", "choice"])),
         lane=draw(st.sampled_from(["fast", "fast", "reference"])),
         stop=draw(st.sampled_from(["all", "unbeatable", "beta:0.95", "beta:0.7"])),
         min_ballots=draw(st.one_of(st.none(), st.integers(1, k))),
@@ -146,9 +147,9 @@ def any_games(draw: st.DrawFn) -> Game:
         wave=draw(st.integers(1, 4)),
         accept_margin=draw(st.sampled_from([None, 0.5])),
     )
-    margins = st.builds(Reply, st.sampled_from(["a", "b"]), margin=st.sampled_from([None, 0.1, 0.5, 2.0]))
-    script: Script = draw(st.lists(st.one_of(NOTES, margins), min_size=most + 1, max_size=most + 1))
-    reference: Note = draw(st.sampled_from(["a", "r", "503"]))
+    margins = st.builds(Reply, st.sampled_from(["A", "B"]), margin=st.sampled_from([None, 0.1, 0.5, 2.0]))
+    script: Script = draw(st.lists(st.one_of(NOTES, LETTERS, margins), min_size=most + 1, max_size=most + 1))
+    reference: Note = draw(st.sampled_from(["A", "?", "503"]))
     return Game(
         policy,
         script,
