@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.ballot import Abstention, Sample
+from gateway.core.failure import NoneAgrees
 from gateway.core.path import END, HELD
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
-from gateway.core.round import Action, Launch, NoneAgrees, Round
+from gateway.core.round import Action, Launch, Round
 from gateway.core.vote import Verdict
 from gateway.wire.answers import read_sample
 from gateway.wire.chunks import Json, merge, read_stream
@@ -65,7 +66,7 @@ class Stage:
         else:
             del self.in_flight[index]
             self._end(self._outcome(index))
-        self._do(self.vote._launch(self.live.path.wants_more))
+        self._do(self.vote.ask_for(self.live.path.wants_more))
 
     def _outcome(self, index: int) -> Sample | Abstention:
         far, body = self.far[index], self.received.get(index, b"")
@@ -78,7 +79,7 @@ class Stage:
             self.client += self.live.ended(outcome)
         actions = self.vote.receive(outcome)
         if isinstance(outcome, Abstention) and self.vote.result is None:
-            self.client += self.live.lost(outcome.index, self.vote._budget)
+            self.client += self.live.lost(outcome.index, self.vote.budget)
         self._do(actions)
 
     def _do(self, actions: Sequence[Action]) -> None:
@@ -114,9 +115,7 @@ def stage(far: Sequence[Far], policy: Policy | None = None, *, is_chat: bool = T
     """A round of k = 3 over these samples."""
     policy = policy or Policy(k=3)
     live = LiveStream(CHAT_LIVE if is_chat else COMPLETIONS_LIVE, policy.k, QUESTION)
-    vote = Round(
-        Plan(policy, 0, greedy=True, question=QUESTION), lambda reply: live.agrees(Sample(-1, reply))
-    )
+    vote = Round(Plan(policy, 0, greedy=True, question=QUESTION), live.agrees)
     return Stage(list(far), live, vote).start()
 
 
