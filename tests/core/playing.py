@@ -66,8 +66,8 @@ def play(
 ) -> Play:
     """Play a round. Of the samples in flight, the one that comes first in `order` arrives next.
 
-    Every order in which samples can arrive is the play of some `order`: that very one. A sample that another
-    lane than the policy's is asked for is `reference`.
+    Every order in which samples can arrive is the play of some `order`: that very one. The sample that
+    arbitrates is `reference`.
     """
     game = Play(Round(Plan(policy, 100, greedy=greedy, question=b"question"), agrees), [], [], [])
     order = range(len(script)) if order is None else order
@@ -77,8 +77,8 @@ def play(
         for action in actions:
             if isinstance(action, Launch):
                 game.launched.append(action)
-                note = script[action.index] if action.lane == policy.lane else reference
-                in_flight[action.index] = note
+                arbitrates = game.round.reference == "asked"
+                in_flight[action.index] = reference if arbitrates else script[action.index]
             else:
                 game.cancelled.append(action.index)
                 del in_flight[action.index]
