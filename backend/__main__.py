@@ -14,12 +14,13 @@ from backend import probe
 from backend.errors import UsageError
 from backend.lanes import cli as lanes
 from backend.lanes.table import ENGINES
-from backend.torch.config import DEVICES, DTYPES, EngineConfig, ServerConfig
+from backend.torch.config import DEVICES, DTYPES, EngineConfig, ServerConfig, parse_size
 
 _EXAMPLES = """examples:
   python -m backend torch                                   the shipped demo model on http://127.0.0.1:8000/v1
   python -m backend torch --model random                    random weights: the worst case for determinism
   python -m backend torch --max-batch-size 1 --port 8001    one request at a time: a reference lane
+  python -m backend torch --batch-invariant --port 8001     the same answers, many requests at a time
   python -m backend torch --model ~/Llama-3.2-1B --device cuda --max-batch-size 64
 """
 
@@ -74,12 +75,36 @@ def _add_engine_options(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="requests computed together; more wait; 1: one at a time (%(default)s)",
     )
+    group.add_argument(
+        "--max-waiting",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="requests that may wait; more are refused with 429 (%(default)s)",
+    )
     group.add_argument("--max-model-len", type=int, metavar="N", help="prompt + answer, tokens (the model's)")
     group.add_argument(
         "--prefill-tokens",
         type=int,
         metavar="N",
-        help="prompt tokens computed between two decode steps (128 on a CPU, 4096 on CUDA)",
+        help="prompt tokens computed in one step (128 on a CPU, 2048 on CUDA)",
+    )
+    group.add_argument(
+        "--kv-cache-memory",
+        type=parse_size,
+        metavar="SIZE",
+        help="for keys and values, as 512MiB (1GiB on a CPU, what is left on CUDA)",
+    )
+    group.add_argument(
+        "--gpu-memory-utilization",
+        type=float,
+        metavar="SHARE",
+        help="of a GPU's memory, for weights, steps, keys and values together (0.9)",
+    )
+    group.add_argument(
+        "--batch-invariant",
+        action="store_true",
+        help="bitwise the same logits whoever else is computed: a reference lane that batches",
     )
     group.add_argument("--seed", type=int, default=0, help="of random weights (%(default)s)")
     group.add_argument("--threads", type=int, metavar="N", help="CPU threads (1 for a small model)")

@@ -34,8 +34,17 @@ class RequestError(BackendError):
 
 
 class EngineError(BackendError):
-    """The engine could not finish a generation (500), or stops or has stopped (503)."""
+    """A generation that could not be finished, or not begun.
+
+    Attributes:
+        status: 429 the queue is full, 500 the engine failed, 503 out of memory, or it stops or has stopped.
+    """
 
     def __init__(self, message: str, *, status: int = 500) -> None:
         super().__init__(message)
         self.status = status
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed a moment later."""
+        return self.status != 500

@@ -1,5 +1,7 @@
 """What the server was asked to run, checked before anything slow starts."""
 
+import re
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,8 @@ RANDOM = "random"
 DEMO_FOLDER = Path(__file__).parent.parent / "models" / "demo"
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("bfloat16", "float16", "float32")
+_PREFILL_TOKENS = {"cpu": 128, "cuda": 2048}
+_UNITS = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,11 @@ class EngineConfig:
         dtype: of weights and activations; logits are always sampled in float32.
         max_batch_size: requests computed together; 1 serves one at a time.
         max_model_len: prompt and answer together, tokens; None: the model's own bound, at most 8192.
-        prefill_tokens: padded prompt tokens computed between two decode steps; None: by device.
+        max_waiting: requests that may wait for one of these; more are refused with 429.
+        prefill_tokens: prompt tokens computed in one step; None: by device.
+        kv_cache_memory: bytes for keys and values; None: 1 GiB on a CPU, what is left on a GPU.
+        gpu_memory_utilization: share of a GPU's memory that may be used in all; None: 0.9.
+        batch_invariant: bitwise the same logits whoever else is computed.
         seed: of the random weights.
         threads: CPU threads of one operation; None: one for a small model, else PyTorch's choice.
 
@@ -35,7 +43,11 @@ class EngineConfig:
     dtype: str = "bfloat16"
     max_batch_size: int = 16
     max_model_len: int | None = None
+    max_waiting: int = 1024
     prefill_tokens: int | None = None
+    kv_cache_memory: int | None = None
+    gpu_memory_utilization: float | None = None
+    batch_invariant: bool = False
     seed: int = 0
     threads: int | None = None
 
@@ -44,11 +56,21 @@ class EngineConfig:
         _one_of("--dtype", self.dtype, DTYPES)
         _at_least("--max-batch-size", self.max_batch_size, 1)
         _at_least("--max-model-len", self.max_model_len, 2)
+        _at_least("--max-waiting", self.max_waiting, 1)
         _at_least("--prefill-tokens", self.prefill_tokens, 1)
+        _at_least("--kv-cache-memory", self.kv_cache_memory, 1)
+        if self.gpu_memory_utilization is not None and not 0 < self.gpu_memory_utilization <= 1:
+            raise UsageError(
+                f"--gpu-memory-utilization {self.gpu_memory_utilization}: must be above 0, at most 1"
+            )
         _at_least("--threads", self.threads, 1)
         _at_least("--seed", self.seed, 0)
         if self.model != RANDOM:
             _check_folder(self.folder)
+
+    def step_tokens(self, device: str) -> int:
+        """Prompt tokens computed in one step on a device of this type."""
+        return self.prefill_tokens or _PREFILL_TOKENS[device]
 
     @property
     def folder(self) -> Path:
@@ -77,6 +99,18 @@ class ServerConfig:
             raise UsageError(f"--port {self.port}: must be at most 65535")
         if self.served_model_name == "":
             raise UsageError("--served-model-name: must not be empty")
+
+
+def parse_size(text: str) -> int:
+    """Bytes, as `64MiB`, `1.5GiB` or a plain number.
+
+    Raises:
+        ArgumentTypeError: it is none of these.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]iB|B|)", text)
+    if found is None:
+        raise ArgumentTypeError(f"{text!r} is no size such as 512MiB or 2GiB")
+    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:

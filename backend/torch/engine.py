@@ -6,11 +6,14 @@ end of the step. So all state changes happen between steps, on one side, without
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
+
+import torch
 
 from backend.errors import EngineError
 from backend.torch.generation import Generation, Request, Update
@@ -19,8 +22,6 @@ from backend.torch.model import Model
 from backend.torch.scheduler import Progress, Scheduler
 
 _log = logging.getLogger(__name__)
-_PREFILL_TOKENS = {"cpu": 128, "cuda": 4096}
-
 
 # A caller's request by number, and how it went on: an error ends the whole call.
 _News = tuple[int, Update | EngineError]
@@ -28,23 +29,21 @@ _News = tuple[int, Update | EngineError]
 
 @dataclass(frozen=True, slots=True)
 class _Ticket:
-    """Where a generation's news go: the caller's queue, under the caller's number."""
+    """Where a generation's news go: the caller's queue, under the caller's number; `arrived` by time.monotonic."""
 
     index: int
     queue: asyncio.Queue[_News]
+    arrived: float
 
 
 class Engine:
     """Answers requests with one model, many at a time. An async context manager."""
 
-    def __init__(
-        self, model: Model, metrics: Metrics, *, max_batch_size: int, prefill_tokens: int | None = None
-    ) -> None:
+    def __init__(self, model: Model, scheduler: Scheduler, metrics: Metrics, max_unfinished: int) -> None:
         self._model = model
+        self._scheduler = scheduler
         self._metrics = metrics
-        self._scheduler = Scheduler(
-            model, max_batch_size, prefill_tokens or _PREFILL_TOKENS[model.device.type]
-        )
+        self._max_unfinished = max_unfinished
         self._tickets: dict[Generation, _Ticket] = {}
         self._arrived: list[Generation] = []
         self._departed: list[Generation] = []
@@ -54,11 +53,11 @@ class Engine:
         self._is_draining = self._is_stopping = False
         self._idle = asyncio.Event()
         self._idle.set()
-        metrics.watch(lambda: self._scheduler.num_running, lambda: self.num_waiting)
+        metrics.watch(scheduler, lambda: self.num_waiting)
 
     @property
     def num_waiting(self) -> int:
-        """Requests without a batch slot."""
+        """Requests that have not begun."""
         return len(self._arrived) + self._scheduler.num_waiting
 
     @property
@@ -87,26 +86,24 @@ class Engine:
             await asyncio.wait([self._task])
         self._thread.shutdown()
 
-    async def generate(self, requests: Sequence[Request]) -> AsyncGenerator[tuple[int, Update]]:
-        """Answer all `requests`; yields (position of the request, update) until each has finished.
+    @asynccontextmanager
+    async def generate(self, requests: Sequence[Request]) -> AsyncIterator[AsyncIterator[tuple[int, Update]]]:
+        """Answer all `requests`: gives (position of the request, update) until each has finished.
 
-        Closing the iterator early aborts what is unfinished.
+        They are queued on entering, or refused; what is unfinished on leaving is aborted.
 
         Raises:
-            EngineError: the engine failed or has stopped.
+            EngineError: there are too many already, or the engine failed or has stopped.
         """
         if not self.is_alive:
             raise EngineError("the engine has stopped", status=503)
+        if len(self._tickets) >= self._max_unfinished:
+            raise EngineError(f"{self.num_waiting} requests are waiting already: try again later", status=429)
         queue: asyncio.Queue[_News] = asyncio.Queue()
-        generations = [self._submit(request, _Ticket(at, queue)) for at, request in enumerate(requests)]
-        unfinished = len(generations)
+        now = time.monotonic()
+        generations = [self._submit(request, _Ticket(at, queue, now)) for at, request in enumerate(requests)]
         try:
-            while unfinished:
-                index, news = await queue.get()
-                if isinstance(news, EngineError):
-                    raise news
-                unfinished -= news.finish_reason is not None
-                yield index, news
+            yield _updates(queue, len(generations))
         finally:
             for generation in generations:
                 self._leave(generation)
@@ -146,14 +143,16 @@ class Engine:
                     continue
                 try:
                     progress = await loop.run_in_executor(self._thread, self._scheduler.step)
+                except torch.AcceleratorError:
+                    # After an error of the device itself, none of its operations works again in this process.
+                    raise
                 except RuntimeError as error:
-                    # PyTorch's errors, out of memory included, are RuntimeErrors: this batch is lost, not the server.
                     _log.exception("a step failed")
-                    self._fail(EngineError(f"the engine failed: {str(error).splitlines()[0]}"))
+                    self._fail(self._scheduler.drop_running(), _as_engine_error(error))
                 else:
                     self._deliver(progress)
         finally:
-            self._fail(EngineError("the engine has stopped", status=503))
+            self._fail(list(self._tickets), EngineError("the engine has stopped", status=503))
 
     def _settle(self) -> None:
         """Tell the scheduler who came and who left during the last step."""
@@ -165,21 +164,44 @@ class Engine:
 
     def _deliver(self, progress: Progress) -> None:
         self._metrics.record(progress)
+        now = time.monotonic()
         for generation, update in progress.updates:
             ticket = self._tickets.get(generation)
             if ticket is None:
                 continue
             ticket.queue.put_nowait((ticket.index, update))
+            if len(generation.output) == 1:
+                self._metrics.first_token.observe(now - ticket.arrived)
             if update.finish_reason is not None:
+                self._metrics.whole.observe(now - ticket.arrived)
                 self._close(generation)
 
-    def _fail(self, error: EngineError) -> None:
-        """Give up on everything under way."""
-        self._scheduler.clear()
-        self._arrived, self._departed = [], []
-        for generation, ticket in list(self._tickets.items()):
-            ticket.queue.put_nowait((ticket.index, error))
-            self._close(generation)
+    def _fail(self, generations: Iterable[Generation], error: EngineError) -> None:
+        """Give up on these."""
+        for generation in generations:
+            ticket = self._tickets.get(generation)
+            if ticket is not None:
+                ticket.queue.put_nowait((ticket.index, error))
+                self._close(generation)
+
+
+async def _updates(queue: asyncio.Queue[_News], unfinished: int) -> AsyncIterator[tuple[int, Update]]:
+    while unfinished:
+        index, news = await queue.get()
+        if isinstance(news, EngineError):
+            raise news
+        unfinished -= news.finish_reason is not None
+        yield index, news
+
+
+def _as_engine_error(error: RuntimeError) -> EngineError:
+    """PyTorch's errors are RuntimeErrors; on a CPU, out of memory is told by its message alone."""
+    reason = str(error).splitlines()[0]
+    if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in reason:
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+        return EngineError(f"the engine ran out of memory: {reason}", status=503)
+    return EngineError(f"the engine failed: {reason}")
 
 
 def _report_death(task: asyncio.Task[None]) -> None:

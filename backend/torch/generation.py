@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 
+from backend.torch.grammar import Grammar
 from backend.torch.sampler import Draw, Logprob, Sampled, SamplingParams, new_generator
 from backend.torch.text import Detokenizer, StopScanner
 from backend.torch.tokenizer import Tokenizer
@@ -18,6 +19,7 @@ class Request:
 
     prompt: tuple[int, ...]
     params: SamplingParams
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Generation:
         self.request = request
         self.output: list[int] = []
         self.finish_reason: FinishReason | None = None
-        self.sampled = Sampled(request.params, new_generator(request.params.seed, device))
+        self._grammar = request.grammar.fresh() if request.grammar else None
+        self.sampled = Sampled(request.params, new_generator(request.params.seed, device), self._grammar)
         self._ends = frozenset() if request.params.ignore_eos else tokenizer.ends
         self._room = min(request.params.max_tokens, max_len - len(request.prompt))
         self._detokenizer = Detokenizer(tokenizer.decode)
@@ -60,9 +63,9 @@ class Generation:
         return self.output[-1]
 
     @property
-    def num_cached(self) -> int:
-        """Tokens whose keys are in the cache: all but the newest."""
-        return len(self.request.prompt) + len(self.output) - 1
+    def num_reserved(self) -> int:
+        """Tokens whose keys may have to be kept: all but the last possible one."""
+        return len(self.request.prompt) + self._room - 1
 
     def abort(self) -> None:
         """Nobody waits for it any more."""
@@ -72,6 +75,8 @@ class Generation:
     def advance(self, draw: Draw) -> Update:
         """Take the next token."""
         self.output.append(draw.token)
+        if self._grammar is not None:
+            self._grammar.accept(draw.token)
         text, reason = self._read(draw.token)
         return Update(
             text=text,
@@ -89,8 +94,9 @@ class Generation:
             named = None if token in self._ends else token
             return text + self._stops.flush(), stop or named
         text, stop = self._stops.push(self._detokenizer.push(token))
-        if stop is None and len(self.output) >= self._room:
-            self.finish_reason = "length"
+        is_complete = self._grammar is not None and self._grammar.is_complete
+        if stop is None and (is_complete or len(self.output) >= self._room):
+            self.finish_reason = "stop" if is_complete else "length"
             more, stop = self._stops.push(self._detokenizer.flush())
             text += more + self._stops.flush()
         if stop is not None:

@@ -1,4 +1,4 @@
-"""Weights and tokenizer by transformers; one forward pass over a padded batch."""
+"""Weights and tokenizer by transformers; one forward pass over tokens of many requests."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from backend.errors import UsageError
+from backend.torch.attention import Layout, install
 from backend.torch.config import RANDOM, EngineConfig
+from backend.torch.invariant import check_invariance
+from backend.torch.memory import Need, need, num_places, stored_weights
 from backend.torch.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
-
-    from backend.torch.batch import PaddedCache
 
 # Enough for a conversation, and a bound for the cache where a model allows more than memory does.
 _DEFAULT_MAX_LEN = 8192
@@ -31,6 +32,7 @@ class Model:
     Attributes:
         root: where the weights come from, as `/v1/models` shows it.
         max_len: prompt and answer together, tokens.
+        need: what it takes of memory.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Model:
     device: torch.device
     dtype: torch.dtype
     max_len: int
+    need: Need
 
     @property
     def num_parameters(self) -> int:
@@ -52,52 +55,70 @@ class Model:
         return str(self.dtype).removeprefix("torch.")
 
     @torch.inference_mode()
-    def forward(self, tokens: Tensor, mask: Tensor, cache: "PaddedCache") -> Tensor:
-        """Compute the columns `tokens` and append them to `cache`.
+    def forward(self, tokens: Tensor, positions: Tensor, layout: Layout, keep: Tensor) -> Tensor:
+        """Compute `tokens`, [tokens], of whichever requests `layout` says.
 
         Args:
-            tokens: [rows, columns], the last columns of every row.
-            mask: [rows, cached columns + columns], False where a row is padding.
-            cache: what was computed before; grows by `columns`.
+            tokens: in the order in which `layout` has them.
+            positions: [tokens], each token's place in its own text.
+            layout: what attention goes by.
+            keep: which of the tokens want logits.
 
         Returns:
-            Logits of the last column, [rows, vocabulary], float32.
+            Their logits, [kept, vocabulary] float32.
         """
-        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
         output = self.network(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
+            input_ids=tokens[None],
+            position_ids=positions[None],
+            use_cache=False,
+            logits_to_keep=keep,
+            layout=layout,
         )
         logits: Tensor = output.logits
-        return logits[:, -1].float()
+        return logits[0].float()
 
 
 def load(config: EngineConfig) -> Model:
-    """Read or make the model that `config` names.
+    """Read or make the model that `config` names; what can be refused without its weights is refused before.
 
     Raises:
-        UsageError: the folder holds no model that this engine can run, or CUDA is not there.
+        UsageError: the folder holds no model that this engine can run, it does not fit, or CUDA is not there.
     """
     device = _device(config.device)
     _quieten()
-    dtype = getattr(torch, config.dtype)
     tokenizer = Tokenizer.load(config.folder)
-    if config.model == RANDOM:
-        network = _random_network(len(tokenizer), config.seed)
-        root = f"{RANDOM}-{_RANDOM_WIDTH}x{_RANDOM_LAYERS}-seed{config.seed}"
-    else:
-        network = _read_network(config.folder, dtype)
-        root = config.model
+    is_random = config.model == RANDOM
+    plan = _random_config(len(tokenizer)) if is_random else _read_config(config.folder)
+    text = plan.get_text_config()
+    _check_layers(config.model, text)
+    if config.batch_invariant:
+        check_invariance(config.model, text)
+    max_len = _max_len(config, text)
+    takes = need(text, config, device, 0 if is_random else stored_weights(config.folder))
+    num_places(takes, config, device, max_len, loaded=False)
+    dtype = getattr(torch, config.dtype)
+    network = _random_network(plan, config.seed) if is_random else _read_network(config.folder, dtype)
+    _prepare(config, network)
+    return Model(
+        name=config.name,
+        root=f"{RANDOM}-{_RANDOM_WIDTH}x{_RANDOM_LAYERS}-seed{config.seed}" if is_random else config.model,
+        network=network.to(device, dtype),
+        tokenizer=tokenizer.with_ends(_end_tokens(network)),
+        device=device,
+        dtype=dtype,
+        max_len=max_len,
+        need=takes,
+    )
+
+
+def _prepare(config: EngineConfig, network: nn.Module) -> None:
     network.eval().requires_grad_(requires_grad=False)
     _set_threads(config.threads, network)
-    _check_layers(config.model, network)
-    tokenizer = tokenizer.with_ends(_end_tokens(network))
-    max_len = _max_len(config, network)
-    return Model(config.name, root, network.to(device, dtype), tokenizer, device, dtype, max_len)
+    if not getattr(network, "_supports_attention_backend", False):
+        raise UsageError(
+            f"--model {config.model}: {type(network).__name__} has attention of its own, not supported"
+        )
+    install(network)
 
 
 def _device(name: str) -> torch.device:
@@ -126,6 +147,16 @@ def _quieten() -> None:
     logging.disable_progress_bar()
 
 
+def _read_config(folder: Path) -> "PretrainedConfig":
+    from transformers import AutoConfig
+
+    try:
+        plan: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"--model {folder}: {_first_line(error)}") from error
+    return plan
+
+
 def _read_network(folder: Path, dtype: torch.dtype) -> nn.Module:
     """Load every weight, or refuse: transformers would fill the gaps of half a checkpoint at random."""
     from safetensors import SafetensorError
@@ -145,14 +176,10 @@ def _read_network(folder: Path, dtype: torch.dtype) -> nn.Module:
     return network
 
 
-def _random_network(vocabulary: int, seed: int) -> nn.Module:
-    """A Llama that was never trained: its near-ties are what batching disturbs most.
+def _random_config(vocabulary: int) -> "PretrainedConfig":
+    from transformers import LlamaConfig
 
-    Made in float32 on the CPU whatever it runs in, so that a seed names the same weights everywhere.
-    """
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = LlamaConfig(
+    return LlamaConfig(
         vocab_size=vocabulary,
         hidden_size=_RANDOM_WIDTH,
         intermediate_size=3 * _RANDOM_WIDTH,
@@ -164,21 +191,33 @@ def _random_network(vocabulary: int, seed: int) -> nn.Module:
         eos_token_id=0,
         pad_token_id=0,
     )
+
+
+def _random_network(plan: "PretrainedConfig", seed: int) -> nn.Module:
+    """A Llama that was never trained: its near-ties are what batching disturbs most.
+
+    Made in float32 on the CPU whatever it runs in, so that a seed names the same weights everywhere.
+    """
+    from transformers import AutoModelForCausalLM
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config)
+        network: nn.Module = AutoModelForCausalLM.from_config(plan)
+    return network
 
 
-def _check_layers(name: str, network: Any) -> None:
-    """Refuse recurrent and linear layers: their state cannot be shifted as the padded cache is."""
-    kinds: tuple[str, ...] = getattr(_text_config(network), "layer_types", None) or ()
+def _check_layers(name: str, text: "PretrainedConfig") -> None:
+    """Refuse recurrent and linear layers, which keep a state and no keys."""
+    kinds: tuple[str, ...] = getattr(text, "layer_types", None) or ()
     strange = sorted({kind for kind in kinds if not kind.endswith("attention") or kind.startswith("linear")})
     if strange:
         raise UsageError(f"--model {name}: layers of kind {', '.join(strange)} are not supported")
+    if not getattr(text, "num_attention_heads", None):
+        raise UsageError(f"--model {name}: {text.model_type} is no attention model")
 
 
-def _max_len(config: EngineConfig, network: Any) -> int:
-    own: int = getattr(_text_config(network), "max_position_embeddings", _DEFAULT_MAX_LEN)
+def _max_len(config: EngineConfig, text: "PretrainedConfig") -> int:
+    own: int = getattr(text, "max_position_embeddings", _DEFAULT_MAX_LEN)
     if config.max_model_len is None:
         return min(own, _DEFAULT_MAX_LEN)
     if config.max_model_len > own:
@@ -186,16 +225,12 @@ def _max_len(config: EngineConfig, network: Any) -> int:
     return config.max_model_len
 
 
-def _text_config(network: Any) -> "PretrainedConfig":
-    return network.config.get_text_config()  # type: ignore[no-any-return]
-
-
 def _end_tokens(network: Any) -> frozenset[int]:
     """The ids that end an answer, by the checkpoint's generation config, else its config."""
     generation = getattr(network, "generation_config", None)
     ends = getattr(generation, "eos_token_id", None)
     if ends is None:
-        ends = _text_config(network).eos_token_id
+        ends = network.config.get_text_config().eos_token_id
     if ends is None:
         return frozenset()
     return frozenset([ends] if isinstance(ends, int) else ends)

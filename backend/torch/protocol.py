@@ -4,7 +4,6 @@ Members that this backend does not know are ignored, as vLLM does. Members that 
 are refused unless they ask for nothing: an answer that quietly ignores a schema or a penalty would be wrong.
 """
 
-import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
@@ -12,7 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from backend.errors import RequestError
+from backend.torch.forms import Constraint, Form
 from backend.torch.generation import Request
+from backend.torch.grammar import Grammar
+from backend.torch.parsing import parsed
 from backend.torch.sampler import SamplingParams
 from backend.torch.tokenizer import Tokenizer
 
@@ -32,13 +34,10 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (None, 0),
     "functions": (None, []),
     "logit_bias": (None, {}),
-    "min_p": (None, 0),
     "min_tokens": (None, 0),
     "presence_penalty": (None, 0),
     "prompt_logprobs": (None,),
     "repetition_penalty": (None, 1),
-    "response_format": (None, {"type": "text"}),
-    "structured_outputs": (None,),
     "suffix": (None, ""),
     "tool_choice": (None, "none", "auto"),
     "use_beam_search": (None, False),
@@ -54,7 +53,9 @@ class _Part(msgspec.Struct):
     text: str | None = None
 
 
-class _Message(msgspec.Struct):
+class Message(msgspec.Struct):
+    """Who says what in a conversation."""
+
     role: str
     content: str | list[_Part] | None = None
 
@@ -69,16 +70,19 @@ class _Body(msgspec.Struct, kw_only=True):
     temperature: Annotated[float, Meta(ge=0)] | None = None
     top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
     top_k: Annotated[int, Meta(ge=-1)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     seed: _Seed | None = None
     max_tokens: _Positive | None = None
     stop: str | list[str] | None = None
     stop_token_ids: list[int] | None = None
     ignore_eos: bool | None = None
     return_token_ids: bool | None = None
+    response_format: Form | None = None
+    structured_outputs: Constraint | None = None
 
 
 class _ChatBody(_Body, kw_only=True):
-    messages: Annotated[list[_Message], Meta(min_length=1)]
+    messages: Annotated[list[Message], Meta(min_length=1)]
     max_completion_tokens: _Positive | None = None
     logprobs: bool | None = None
     top_logprobs: _Alternatives | None = None
@@ -114,10 +118,11 @@ def read_chat(raw: bytes, tokenizer: Tokenizer, max_len: int) -> Call:
     body = _parsed(raw, _ChatBody)
     if body.top_logprobs is not None and not body.logprobs:
         raise RequestError("top_logprobs: needs logprobs to be true", param="top_logprobs")
-    prompt = tokenizer.chat([{"role": m.role, "content": _content(m)} for m in body.messages])
+    prompt = tokenizer.chat([{"role": m.role, "content": content(m)} for m in body.messages])
     logprobs = (body.top_logprobs or 0) if body.logprobs else None
     asked = body.max_completion_tokens or body.max_tokens
-    return _call(body, (prompt,), max_len, _params(body, asked, max_len, logprobs))
+    params = _params(body, asked, max_len, logprobs)
+    return _call(body, (prompt,), max_len, params, _grammar(body, tokenizer))
 
 
 def read_completion(raw: bytes, tokenizer: Tokenizer, max_len: int) -> Call:
@@ -128,17 +133,12 @@ def read_completion(raw: bytes, tokenizer: Tokenizer, max_len: int) -> Call:
     """
     body = _parsed(raw, _CompletionBody)
     prompts = tuple(_prompt_tokens(prompt, tokenizer) for prompt in _prompts(body))
-    return _call(body, prompts, max_len, _params(body, body.max_tokens, _COMPLETION_TOKENS, body.logprobs))
+    params = _params(body, body.max_tokens, _COMPLETION_TOKENS, body.logprobs)
+    return _call(body, prompts, max_len, params, _grammar(body, tokenizer))
 
 
 def _parsed(raw: bytes, kind: type[_B]) -> _B:
-    try:
-        members = msgspec.json.decode(raw, type=dict[str, Any])
-        body = msgspec.convert(members, kind)
-    except msgspec.ValidationError as error:
-        raise _named(str(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from error
+    members, body = parsed(raw, kind)
     for name, neutral in _UNSUPPORTED.items():
         if members.get(name) not in neutral:
             raise RequestError(f"{name}: not supported by this backend", param=name)
@@ -147,18 +147,12 @@ def _parsed(raw: bytes, kind: type[_B]) -> _B:
     return body
 
 
-def _named(message: str) -> RequestError:
-    """Msgspec's message with the member first: "max_tokens: expected `int`, got `str`"."""
-    place = re.search(r" - at `\$\.?(.*)`$", message)
-    if place is None or not place[1]:
-        missing = re.search(r"missing required field `(\w+)`", message)
-        return RequestError(message[:1].lower() + message[1:], param=missing[1] if missing else None)
-    text = message[: place.start()]
-    return RequestError(f"{place[1]}: {text[:1].lower()}{text[1:]}", param=place[1])
+def content(message: Message) -> str:
+    """The text of a message; its text parts are joined by newlines, as vLLM does for such templates.
 
-
-def _content(message: _Message) -> str:
-    """The text of a message; its text parts are joined by newlines, as vLLM does for such templates."""
+    Raises:
+        RequestError: a part is no text.
+    """
     if not isinstance(message.content, list):
         return message.content or ""
     for part in message.content:
@@ -194,6 +188,7 @@ def _params(body: _Body, asked: int | None, otherwise: int, logprobs: int | None
         temperature=1.0 if body.temperature is None else body.temperature,
         top_p=1.0 if body.top_p is None else body.top_p,
         top_k=max(body.top_k or 0, 0),
+        min_p=body.min_p or 0.0,
         seed=None if body.seed == -1 else body.seed,
         stop=_stops(body.stop),
         stop_token_ids=tuple(body.stop_token_ids or ()),
@@ -209,7 +204,21 @@ def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
     return stops
 
 
-def _call(body: _Body, prompts: tuple[tuple[int, ...], ...], max_len: int, params: SamplingParams) -> Call:
+def _grammar(body: _Body, tokenizer: Tokenizer) -> Grammar | None:
+    if body.response_format is not None and body.structured_outputs is not None:
+        raise RequestError("response_format: not together with structured_outputs", param="response_format")
+    if body.structured_outputs is not None:
+        return body.structured_outputs.grammar(tokenizer.guide)
+    return None if body.response_format is None else body.response_format.grammar(tokenizer.guide)
+
+
+def _call(
+    body: _Body,
+    prompts: tuple[tuple[int, ...], ...],
+    max_len: int,
+    params: SamplingParams,
+    grammar: Grammar | None,
+) -> Call:
     n = body.n or 1
     if n > 1 and params.is_greedy:
         raise RequestError(f"n: must be 1 when using greedy sampling, got {n}", param="n")
@@ -218,7 +227,7 @@ def _call(body: _Body, prompts: tuple[tuple[int, ...], ...], max_len: int, param
     asked = getattr(body, "max_completion_tokens", None) or body.max_tokens or 0
     for prompt in prompts:
         _check_fits(len(prompt), asked, max_len)
-    requests = tuple(Request(p, _with_seed(params, child)) for p in prompts for child in range(n))
+    requests = tuple(Request(p, _with_seed(params, child), grammar) for p in prompts for child in range(n))
     return Call(
         model=body.model,
         requests=requests,

@@ -1,6 +1,7 @@
-"""From logits to tokens: temperature, top-k, top-p, and one random generator per request.
+"""From logits to tokens: grammar, temperature, min-p, top-k, top-p, and one random generator per request.
 
-A row's draw comes from its own generator only, so it never depends on who else is in the batch. Drawing is by
+A row's draw comes from its own generator only and no sum depends on the number of rows, so it never depends on
+who else is in the batch. Drawing is by
 the exponential race (argmax of p/E with E ~ Exp(1) takes token i with probability p_i), as in vLLM's
 `v1/sample/ops/topk_topp_sampler.py`: a whole batch needs one argmax and no synchronisation per row.
 """
@@ -11,8 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from backend.torch.grammar import Grammar
+
 # Below this the engines decode greedily; dividing by it would overflow float32 anyway.
 _GREEDY_BELOW = 1e-5
+# Probabilities are added as integers, multiples of 2**-40: such sums are exact in whatever order they are taken.
+_UNIT = 2.0**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,7 @@ class SamplingParams:
     Attributes:
         top_k: 0 keeps all tokens.
         top_p: mass kept, the token that crosses it included.
+        min_p: least probability kept, as a share of the likeliest token's.
         seed: of the request's own generator; None: unpredictable.
         max_tokens: of the answer.
         stop: texts that end the answer and are not part of it.
@@ -34,6 +40,7 @@ class SamplingParams:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     seed: int | None = None
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
@@ -65,10 +72,11 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """One row to sample: what was asked, and where its randomness comes from."""
+    """One row to sample: what was asked, where its randomness comes from, and what form it must have."""
 
     params: SamplingParams
     generator: torch.Generator
+    grammar: Grammar | None = None
 
 
 def new_generator(seed: int | None, device: torch.device) -> torch.Generator:
@@ -84,34 +92,55 @@ def new_generator(seed: int | None, device: torch.device) -> torch.Generator:
 @torch.inference_mode()
 def sample(logits: Tensor, rows: Sequence[Sampled]) -> list[Draw]:
     """Draw a token for each row of `logits`, [rows, vocabulary] float32."""
-    tokens = logits.argmax(dim=-1)
+    allowed = _restricted(logits, rows)
+    tokens = allowed.argmax(dim=-1)
     drawn = [index for index, row in enumerate(rows) if not row.params.is_greedy]
     if drawn:
-        tokens[drawn] = _race(logits[drawn], [rows[index] for index in drawn])
+        tokens[drawn] = _race(allowed[drawn], [rows[index] for index in drawn])
     chosen: list[int] = tokens.tolist()
     logprobs = _logprobs(logits, chosen, rows)
     return [Draw(token, logprobs.get(index)) for index, token in enumerate(chosen)]
 
 
-def distribution(logits: Tensor, params: Sequence[SamplingParams]) -> Tensor:
-    """Probabilities after temperature, top-k and top-p, [rows, vocabulary]."""
+def _restricted(logits: Tensor, rows: Sequence[Sampled]) -> Tensor:
+    """`logits` as the rows' grammars leave them."""
+    if all(row.grammar is None for row in rows):
+        return logits
+    parts = [
+        one if row.grammar is None else row.grammar.restrict(one)
+        for one, row in zip(logits, rows, strict=True)
+    ]
+    return torch.stack(parts)
 
-    def column(values: list[float]) -> Tensor:
-        return torch.tensor(values, device=logits.device).unsqueeze(1)
+
+def distribution(logits: Tensor, params: Sequence[SamplingParams]) -> Tensor:
+    """Probabilities after temperature, min-p, top-k and top-p, [rows, vocabulary]."""
+
+    def column(values: list[float], dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.tensor(values, device=logits.device, dtype=dtype).unsqueeze(1)
 
     logits = logits / column([p.temperature for p in params])
-    if all(p.top_k == 0 and p.top_p >= 1 for p in params):
-        return logits.softmax(dim=-1)
-    vocabulary = logits.shape[-1]
+    if any(p.min_p for p in params):
+        # At 0 the bound is -inf, and nothing lies below.
+        bound = logits.amax(dim=-1, keepdim=True) + column([p.min_p for p in params]).log()
+        logits = logits.masked_fill(logits < bound, float("-inf"))
+    if any(p.top_k or p.top_p < 1 for p in params):
+        top_k = column([p.top_k or logits.shape[-1] for p in params])
+        # At top_p 1 a rounded sum must not cost the last tokens their chance.
+        top_p = column([p.top_p * _UNIT if p.top_p < 1 else 2 * _UNIT for p in params], torch.int64)
+        logits = logits.masked_fill(~_kept(logits, top_k, top_p), float("-inf"))
+    # Always over the vocabulary in its own order: sorted for a neighbour's sake, the sum would have other bits.
+    return logits.softmax(dim=-1)
+
+
+def _kept(logits: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
+    """Which tokens top-k and, of those, top-p keep, [rows, vocabulary]; `top_p` in units, [rows, 1] as `top_k`."""
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)
-    ranks = torch.arange(vocabulary, device=logits.device)
-    ordered = ordered.masked_fill(ranks >= column([p.top_k or vocabulary for p in params]), float("-inf"))
-    mass_before = ordered.softmax(dim=-1).cumsum(dim=-1).roll(1, dims=-1)
-    mass_before[:, 0] = 0
-    # At top_p 1 a rounded sum must not cost the last tokens their chance.
-    bounds = column([p.top_p if p.top_p < 1 else float("inf") for p in params])
-    ordered = ordered.masked_fill(mass_before >= bounds, float("-inf"))
-    return torch.empty_like(ordered).scatter_(-1, order, ordered.softmax(dim=-1))
+    within = torch.arange(logits.shape[-1], device=logits.device) < top_k
+    mass = (ordered.masked_fill(~within, float("-inf")).softmax(dim=-1) * _UNIT).long()
+    before = mass.cumsum(dim=-1) - mass
+    kept = within & (before < top_p)
+    return torch.empty_like(kept).scatter_(-1, order, kept)
 
 
 def _race(logits: Tensor, rows: Sequence[Sampled]) -> Tensor:

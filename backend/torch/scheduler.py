@@ -1,23 +1,22 @@
 """Who computes next. Pure of I/O: a step is a function call, and the caller owns the thread.
 
 Rules:
-1. First come, first served; at most `max_batch_size` answers hold cache at a time, the others wait.
-2. A step computes one slice of prompts, at most `prefill_tokens` padded tokens, and one token of every running
-   answer: a long prompt delays the running ones by a slice, not by its whole length.
-3. Rows join when their prompt is done and leave when they finish or are aborted, at every step.
-4. Short prompts are computed together, padded; a longer one than the slice goes alone.
+1. First come, first served: an answer begins when there is a free row and memory for all that it may come to.
+   If there is not, it waits, and those behind it too.
+2. A step computes the next token of every running answer, and prompts, oldest first, up to `prefill_tokens`: a
+   long prompt delays the running answers by a slice, not by its whole length.
+3. Answers leave when they finish or are aborted, at every step.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from backend.torch.batch import Batch, PaddedCache, Rows, joined, padded
+from backend.torch.attention import Piece, Runner
 from backend.torch.generation import Generation, Update
-from backend.torch.model import Model
+from backend.torch.pool import Pool
 from backend.torch.sampler import sample
 
 
@@ -25,42 +24,55 @@ from backend.torch.sampler import sample
 class Progress:
     """What one step did."""
 
-    updates: tuple[tuple[Generation, Update], ...]
-    num_prompt_tokens: int
+    updates: tuple[tuple[Generation, Update], ...] = ()
+    num_prompt_tokens: int = 0
+    num_answer_tokens: int = 0
 
 
 @dataclass(slots=True)
-class _Prefill:
-    """Prompts under way: their padded tokens and mask [rows, columns], and how many columns are done."""
+class _Seat:
+    """An answer that has begun: its row of the pool, and how many of its tokens are computed."""
 
-    generations: list[Generation]
-    tokens: Tensor
-    mask: Tensor
-    cache: PaddedCache
-    done: int = 0
+    generation: Generation
+    row: int
+    num_computed: int = 0
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether tokens of the prompt are still to be computed."""
+        return self.num_computed < len(self.generation.request.prompt)
+
+    def next_piece(self, max_tokens: int) -> Piece:
+        """The next tokens, at most `max_tokens`."""
+        start = self.num_computed
+        tokens = self.generation.request.prompt[start : start + max_tokens] or (self.generation.last_token,)
+        return Piece(self.row, start, tokens, self.is_prompt)
 
 
 class Scheduler:
-    """Continuous batching over one model. One call at a time: between steps only may answers be added or aborted."""
+    """Continuous batching. One call at a time: between steps only may answers be added or aborted."""
 
-    def __init__(self, model: Model, max_batch_size: int, prefill_tokens: int) -> None:
-        self._model = model
-        self._max_batch_size = max_batch_size
+    def __init__(self, runner: Runner, pool: Pool, prefill_tokens: int) -> None:
+        self._runner = runner
+        self._pool = pool
         self._prefill_tokens = prefill_tokens
         self._waiting: deque[Generation] = deque()
-        self._prefill: _Prefill | None = None
-        self._running: list[Generation] = []
-        self._batch: Batch | None = None
+        self._seats: list[_Seat] = []
 
     @property
     def num_waiting(self) -> int:
-        """Answers without a slot."""
+        """Answers that have not begun."""
         return len(self._waiting)
 
     @property
     def num_running(self) -> int:
-        """Answers with one."""
-        return len(self._running) + (len(self._prefill.generations) if self._prefill else 0)
+        """Answers that have."""
+        return len(self._seats)
+
+    @property
+    def cache_usage(self) -> float:
+        """The share of the memory for keys and values that is taken, 0 to 1."""
+        return self._pool.usage
 
     @property
     def has_work(self) -> bool:
@@ -68,89 +80,65 @@ class Scheduler:
         return self.num_waiting + self.num_running > 0
 
     def add(self, generation: Generation) -> None:
-        """Queue an answer."""
+        """Queue an answer, which must fit into the pool when it is alone."""
         self._waiting.append(generation)
 
-    def clear(self) -> list[Generation]:
-        """Drop everything, cache included; returns what was dropped."""
-        dropped = [*self._running, *(self._prefill.generations if self._prefill else ()), *self._waiting]
-        self._waiting.clear()
-        self._running, self._batch, self._prefill = [], None, None
+    def drop_running(self) -> list[Generation]:
+        """Forget all that have begun, and return them; who waits goes on waiting."""
+        dropped = [seat.generation for seat in self._seats]
+        self._release(self._seats)
+        self._seats = []
         return dropped
 
     def step(self) -> Progress:
         """Advance every running answer by a token, and the prompts by a slice."""
-        self._drop_aborted()
+        self._drop_finished()
         self._admit()
-        arrived, num_prompt_tokens, first = self._advance_prefill()
-        updates = self._decode()
-        self._arrange(arrived)
-        return Progress((*updates, *first), num_prompt_tokens)
-
-    def _drop_aborted(self) -> None:
-        """Free the slots of the aborted; a prompt under way goes on unless all its neighbours left too."""
-        self._waiting = deque(g for g in self._waiting if not g.is_finished)
-        if self._prefill and all(g.is_finished for g in self._prefill.generations):
-            self._prefill = None
-        self._arrange(None)
+        planned = list(self._plan())
+        if not planned:
+            return Progress()
+        for seat, piece in planned:
+            # Before the step: should it fail half-way, its places count as written.
+            seat.num_computed = piece.end
+        logits = self._runner.run([piece for _, piece in planned])
+        # The last token of a slice in the middle of a prompt has no successor to draw.
+        ready = [at for at, (seat, _) in enumerate(planned) if not seat.is_prompt]
+        updates = _drawn([planned[at][0].generation for at in ready], logits[ready])
+        self._drop_finished()
+        prompt, answer = (
+            sum(len(piece.tokens) for _, piece in planned if piece.is_prompt == is_prompt)
+            for is_prompt in (True, False)
+        )
+        return Progress(updates, prompt, answer)
 
     def _admit(self) -> None:
-        """Start on the next prompts, as many as fit in a slice and find a slot."""
-        slots = self._max_batch_size - len(self._running)
-        if self._prefill or not self._waiting or slots < 1:
-            return
-        chosen: list[Generation] = []
-        longest = 0
-        while self._waiting and len(chosen) < slots:
-            longest = max(longest, len(self._waiting[0].request.prompt))
-            if chosen and longest * (len(chosen) + 1) > self._prefill_tokens:
-                break
-            chosen.append(self._waiting.popleft())
-        tokens, mask = padded([g.request.prompt for g in chosen], self._model.device)
-        self._prefill = _Prefill(chosen, tokens, mask, PaddedCache())
+        while self._waiting and self._pool.has_room(self._waiting[0].num_reserved):
+            generation = self._waiting.popleft()
+            self._seats.append(_Seat(generation, self._pool.take(generation.num_reserved)))
 
-    def _advance_prefill(self) -> tuple[_Prefill | None, int, list[tuple[Generation, Update]]]:
-        """Compute a slice; returns the prefill if that was its last, tokens counted, and first tokens drawn."""
-        prefill = self._prefill
-        if prefill is None:
-            return None, 0, []
-        columns = max(1, self._prefill_tokens // len(prefill.generations))
-        end = min(prefill.done + columns, prefill.tokens.shape[1])
-        tokens = prefill.tokens[:, prefill.done : end]
-        logits = self._model.forward(tokens, prefill.mask[:, :end], prefill.cache)
-        prefill.done = end
-        if end < prefill.tokens.shape[1]:
-            return None, 0, []
-        self._prefill = None
-        num_tokens = sum(len(g.request.prompt) for g in prefill.generations)
-        return prefill, num_tokens, _drawn(prefill.generations, logits)
+    def _plan(self) -> Iterator[tuple[_Seat, Piece]]:
+        """Answers, then prompts as far as the slice goes."""
+        for seat in self._seats:
+            if not seat.is_prompt:
+                yield seat, seat.next_piece(1)
+        left = self._prefill_tokens
+        for seat in self._seats:
+            if seat.is_prompt and left:
+                piece = seat.next_piece(left)
+                left -= len(piece.tokens)
+                yield seat, piece
 
-    def _decode(self) -> list[tuple[Generation, Update]]:
-        """One token for every running answer."""
-        if self._batch is None:
-            return []
-        device = self._model.device
-        tokens = torch.tensor([[g.last_token] for g in self._running], device=device)
-        mask = torch.cat([self._batch.mask, self._batch.mask.new_ones(len(self._running), 1)], dim=1)
-        self._batch = Batch(mask, self._batch.cache)
-        return _drawn(self._running, self._model.forward(tokens, mask, self._batch.cache))
+    def _drop_finished(self) -> None:
+        self._waiting = deque(one for one in self._waiting if not one.is_finished)
+        self._release([seat for seat in self._seats if seat.generation.is_finished])
+        self._seats = [seat for seat in self._seats if not seat.generation.is_finished]
 
-    def _arrange(self, arrived: _Prefill | None) -> None:
-        """Let the finished go and the arrived in; the cache moves only if there are any."""
-        groups = [(self._running, self._batch)]
-        if arrived is not None:
-            groups.append((arrived.generations, Batch(arrived.mask, arrived.cache)))
-        self._batch = joined([_staying(rows, batch) for rows, batch in groups if batch is not None])
-        self._running = [g for rows, _ in groups for g in rows if not g.is_finished]
+    def _release(self, seats: list[_Seat]) -> None:
+        for seat in seats:
+            self._pool.release(seat.row, seat.num_computed)
 
 
-def _staying(generations: Sequence[Generation], batch: Batch) -> Rows:
-    indices = [index for index, g in enumerate(generations) if not g.is_finished]
-    columns = max((generations[index].num_cached for index in indices), default=0)
-    return Rows(batch, indices, columns)
-
-
-def _drawn(generations: Sequence[Generation], logits: Tensor) -> list[tuple[Generation, Update]]:
-    """Sample a token for each; the aborted among them take none."""
-    draws = sample(logits, [g.sampled for g in generations])
-    return [(g, g.advance(draw)) for g, draw in zip(generations, draws, strict=True) if not g.is_finished]
+def _drawn(generations: list[Generation], logits: Tensor) -> tuple[tuple[Generation, Update], ...]:
+    """Sample a token for each."""
+    draws = sample(logits, [one.sampled for one in generations])
+    return tuple((one, one.advance(draw)) for one, draw in zip(generations, draws, strict=True))

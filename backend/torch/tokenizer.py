@@ -1,7 +1,7 @@
 """Text to tokens and back, by the checkpoint's own tokenizer and chat template."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,16 @@ from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
 from backend.errors import RequestError, UsageError
+from backend.torch.grammar import Guide
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenizer:
-    """A checkpoint's tokenizer; `ends` are the ids that end an answer."""
+    """A checkpoint's tokenizer; `ends` are the ids that end an answer, `guide` makes grammars."""
 
     backend: Any
-    ends: frozenset[int] = frozenset()
+    ends: frozenset[int]
+    guide: Guide
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
@@ -32,19 +34,21 @@ class Tokenizer:
             raise UsageError(f"--model {folder}: {str(error).strip().splitlines()[0]}") from error
         # The first call may reset truncation, which must not happen while another thread decodes.
         backend.encode("warm", add_special_tokens=False)
-        return cls(backend)
+        own = backend.eos_token_id
+        ends = frozenset([] if own is None else [own])
+        return cls(backend, ends, Guide(backend, ends))
 
     def __len__(self) -> int:
         return len(self.backend)
 
     def with_ends(self, ends: frozenset[int]) -> "Tokenizer":
         """The same tokenizer with the model's ends of answer, or its own where the model names none."""
-        own = self.backend.eos_token_id
-        return replace(self, ends=ends or frozenset([] if own is None else [own]))
+        ends = ends or self.ends
+        return Tokenizer(self.backend, ends, Guide(self.backend, ends))
 
-    def encode(self, text: str) -> tuple[int, ...]:
-        """Tokens of `text`, special ones as the model wants them at its start."""
-        return tuple(self.backend.encode(text))
+    def encode(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """Tokens of `text`; `special` adds those that the model wants around it."""
+        return tuple(self.backend.encode(text, add_special_tokens=special))
 
     def chat(self, messages: Sequence[dict[str, str]]) -> tuple[int, ...]:
         """Tokens of a conversation, up to where the assistant speaks.

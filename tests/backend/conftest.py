@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 # Before PyTorch is imported: no look-ups on the net, no threads that spin while another test needs the core.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -42,8 +43,8 @@ async def serve() -> AsyncIterator[Serve]:
     runners: list[web.AppRunner] = []
     clients: list[aiohttp.ClientSession] = []
 
-    async def start(model: Model, max_batch_size: int = 16) -> aiohttp.ClientSession:
-        app = create_app(model, EngineConfig(max_batch_size=max_batch_size), model.name)
+    async def start(model: Model, **options: Any) -> aiohttp.ClientSession:
+        app = create_app(model, EngineConfig(**options), model.name)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         runners.append(runner)
         await runner.setup()

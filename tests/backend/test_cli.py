@@ -5,7 +5,9 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from http.client import IncompleteRead
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -33,6 +35,11 @@ ROOT = Path(__file__).parents[2]
         (["torch", "--model", "/nowhere"], "--model /nowhere"),
         (["torch", "--host", "256.256.256.256", "--port", "0"], "--host 256.256.256.256"),
         (["torch", "--unheard-of"], "--unheard-of"),
+        (["torch", "--max-waiting", "0"], "--max-waiting 0"),
+        (["torch", "--kv-cache-memory", "lots"], "--kv-cache-memory: 'lots'"),
+        (["torch", "--kv-cache-memory", "1MiB", "--device", "cpu", "--port", "0"], "--kv-cache-memory 1 MiB"),
+        (["torch", "--gpu-memory-utilization", "1.5"], "--gpu-memory-utilization 1.5"),
+        (["torch", "--max-model-len", "4096", "--device", "cpu", "--port", "0"], "--max-model-len 4096"),
     ],
 )
 def test_bad_usage(arguments: list[str], names: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,6 +96,40 @@ def test_a_server_from_start_to_stop(stop: signal.Signals) -> None:
     assert ready.startswith("backend: sums (5.2 M parameters, bfloat16, c")
     assert "sums" == served
     assert (0, "", "") == (process.returncode, output, errors)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
+def test_a_server_killed_in_mid_answer(stop: signal.Signals) -> None:
+    """Asked to stop it ends the stream with an error and exits 0; killed it is gone at once. No process is left."""
+    command = [sys.executable, "-m", "backend", "torch", "--port", "0", "--shutdown-timeout", "0"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        body = {"prompt": "1+2", "max_tokens": 2000, "ignore_eos": True, "stream": True}
+        request = urllib.request.Request(f"{url}/completions", json.dumps(body).encode())
+        stream = urllib.request.urlopen(request)
+        assert stream.readline().startswith(b"data: ")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+
+        process.send_signal(stop)
+        process.wait()
+
+        rest = _rest(stream)
+    assert "" == children
+    if stop == signal.SIGTERM:
+        assert 0 == process.returncode
+        assert b'"error":{"message":"the engine has stopped"' in rest
+        assert rest.endswith(b"data: [DONE]\n\n")
+
+
+def _rest(stream: IO[bytes]) -> bytes:
+    try:
+        return stream.read()
+    except (ConnectionError, IncompleteRead):
+        return b""
 
 
 def _exit_code(arguments: list[str]) -> int:

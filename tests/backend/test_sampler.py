@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -30,6 +31,9 @@ def row(seed: int | None = 0, **options: object) -> Sampled:
         ({"top_p": 0.5}, [0, 1, 0, 0, 0]),
         ({"top_p": 0.51}, [0, 2 / 3, 0, 1 / 3, 0]),
         ({"top_p": 0.76}, [1 / 7, 4 / 7, 0, 2 / 7, 0]),
+        ({"min_p": 0.3}, [0, 2 / 3, 0, 1 / 3, 0]),
+        ({"min_p": 0.3, "temperature": 0.5}, [0, 1, 0, 0, 0]),
+        ({"min_p": 0.0, "top_k": 1}, [0, 1, 0, 0, 0]),
         ({"top_p": 1.0}, [0.125, 0.5, 0.0625, 0.25, 0.0625]),
         # Top-p sees what top-k left: 2/3 is enough for .6.
         ({"top_k": 2, "top_p": 0.6}, [0, 1, 0, 0, 0]),
@@ -45,13 +49,25 @@ def test_distribution(options: dict[str, float], expected: list[float]) -> None:
 
 
 def test_rows_are_filtered_each_by_its_own_params() -> None:
-    """A batch of different requests gives each row what it would get alone."""
-    asked = [params(top_k=1), params(), params(top_p=0.51, temperature=1.0), params(temperature=0.5)]
+    """A batch of different requests gives each row, bitwise, what it would get alone, logprobs included."""
+    asked: list[dict[str, Any]] = [
+        {"top_k": 1},
+        {},
+        {"top_p": 0.51},
+        {"temperature": 0.5},
+        {"min_p": 0.1},
+        {"top_k": 9, "top_p": 0.9},
+    ] * 3
+    logits = torch.randn(len(asked), 1003, generator=torch.Generator().manual_seed(1))
 
-    together = distribution(LOGITS.repeat(len(asked), 1), asked)
+    together = distribution(logits, [params(**one) for one in asked])
+    drawn = sample(logits, [row(logprobs=20, **one) for one in asked])
 
-    alone = torch.cat([distribution(LOGITS.unsqueeze(0), [one]) for one in asked])
-    assert torch.equal(alone, together)
+    alone = [distribution(logits[at : at + 1], [params(**one)]) for at, one in enumerate(asked)]
+    assert torch.equal(torch.cat(alone), together)
+    assert [
+        sample(logits[at : at + 1], [row(logprobs=20, **one)])[0] for at, one in enumerate(asked)
+    ] == drawn
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-6])

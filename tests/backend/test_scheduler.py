@@ -1,14 +1,20 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
-from backend.torch.batch import Batch, PaddedCache, PaddedLayer, Rows, joined, padded
+from backend.torch.build import new_scheduler
+from backend.torch.config import EngineConfig
 from backend.torch.generation import Generation, Request
 from backend.torch.model import Model
+from backend.torch.pool import Pool
 from backend.torch.sampler import SamplingParams
 from backend.torch.scheduler import Scheduler
 
 pytestmark = pytest.mark.backend
 
+SUM = [{"role": "user", "content": "1+2"}]
 PROMPTS = ["What is 12 + 7?", "3+4-5", "Compute 100 + 200 + 300.", "How much is 9 - 4?", "8+8"]
 
 
@@ -16,6 +22,11 @@ def generation(model: Model, question: str, max_tokens: int = 12) -> Generation:
     prompt = model.tokenizer.chat([{"role": "user", "content": question}])
     params = SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True)
     return Generation(Request(prompt, params), model.tokenizer, model.device, model.max_len)
+
+
+def scheduler_on(model: Model, max_batch_size: int, prefill_tokens: int = 4096, **options: Any) -> Scheduler:
+    config = EngineConfig(max_batch_size=max_batch_size, prefill_tokens=prefill_tokens, **options)
+    return new_scheduler(model, config)
 
 
 def finish(scheduler: Scheduler) -> int:
@@ -28,7 +39,7 @@ def finish(scheduler: Scheduler) -> int:
 
 
 def alone(model: Model, question: str, max_tokens: int = 12) -> list[int]:
-    scheduler = Scheduler(model, max_batch_size=1, prefill_tokens=4096)
+    scheduler = scheduler_on(model, 1)
     only = generation(model, question, max_tokens)
     scheduler.add(only)
     finish(scheduler)
@@ -36,9 +47,14 @@ def alone(model: Model, question: str, max_tokens: int = 12) -> list[int]:
 
 
 @pytest.mark.parametrize("prefill_tokens", [1, 20, 4096])
-def test_mates_that_come_and_go_change_nothing_in_float32(exact: Model, prefill_tokens: int) -> None:
-    """Joining, leaving, padding and slicing are right: every answer is the one it gets alone."""
-    scheduler = Scheduler(exact, max_batch_size=3, prefill_tokens=prefill_tokens)
+@pytest.mark.parametrize("batch_invariant", [False, True])
+def test_mates_that_come_and_go_change_nothing_in_float32(
+    exact: Model,
+    prefill_tokens: int,
+    batch_invariant: bool,  # noqa: FBT001
+) -> None:
+    """Joining, leaving, padding, tiles and slices are right: every answer is the one it gets alone, either way."""
+    scheduler = scheduler_on(exact, 3, prefill_tokens, batch_invariant=batch_invariant)
     answers = {}
     for at, question in enumerate(PROMPTS):
         length = 4 + 5 * at % 13
@@ -53,7 +69,7 @@ def test_mates_that_come_and_go_change_nothing_in_float32(exact: Model, prefill_
 
 def test_slots_bound_what_runs(exact: Model) -> None:
     """No more than `max_batch_size` answers hold cache; the others wait, and all finish."""
-    scheduler = Scheduler(exact, max_batch_size=2, prefill_tokens=4096)
+    scheduler = scheduler_on(exact, 2)
     answers = [generation(exact, question, 3) for question in PROMPTS]
     for answer in answers:
         scheduler.add(answer)
@@ -70,7 +86,7 @@ def test_slots_bound_what_runs(exact: Model) -> None:
 
 def test_first_come_first_served(exact: Model) -> None:
     """With one slot answers finish in the order in which they came."""
-    scheduler = Scheduler(exact, max_batch_size=1, prefill_tokens=4096)
+    scheduler = scheduler_on(exact, 1)
     answers = [generation(exact, question, 2) for question in PROMPTS]
     for answer in answers:
         scheduler.add(answer)
@@ -84,7 +100,7 @@ def test_first_come_first_served(exact: Model) -> None:
 
 def test_a_long_prompt_does_not_stall_running_answers(exact: Model) -> None:
     """While a prompt of ten slices is computed, a running answer gets a token in every step."""
-    scheduler = Scheduler(exact, max_batch_size=2, prefill_tokens=20)
+    scheduler = scheduler_on(exact, 2, 20)
     running = generation(exact, "1+2", 30)
     scheduler.add(running)
     scheduler.step()
@@ -99,7 +115,7 @@ def test_a_long_prompt_does_not_stall_running_answers(exact: Model) -> None:
 
 def test_an_aborted_answer_leaves_its_slot_at_the_next_step(exact: Model) -> None:
     """Aborted while running, in mid-prompt and while waiting, it is gone after one step."""
-    scheduler = Scheduler(exact, max_batch_size=2, prefill_tokens=20)
+    scheduler = scheduler_on(exact, 2, 20)
     running, in_prompt, waiting = (generation(exact, text, 99) for text in ("1+2", "1" * 99, "3+4"))
     scheduler.add(running)
     scheduler.step()
@@ -122,7 +138,7 @@ def test_an_answer_stops_at_the_models_length(exact: Model) -> None:
     prompt = model.tokenizer.chat([{"role": "user", "content": "1+2"}])
     params = SamplingParams(max_tokens=999, temperature=0.0, ignore_eos=True)
     only = Generation(Request(prompt, params), model.tokenizer, model.device, max_len=len(prompt) + 3)
-    scheduler = Scheduler(model, max_batch_size=1, prefill_tokens=4096)
+    scheduler = scheduler_on(model, 1)
     scheduler.add(only)
 
     finish(scheduler)
@@ -130,24 +146,46 @@ def test_an_answer_stops_at_the_models_length(exact: Model) -> None:
     assert (3, "length") == (len(only.output), only.finish_reason)
 
 
-def first_keys(cache: PaddedCache) -> torch.Tensor:
-    layer = cache.layers[0]
-    assert isinstance(layer, PaddedLayer)
-    return layer.key_buffer[:, :, : layer.get_seq_length()]
+def test_an_answer_begins_when_all_of_it_has_memory(exact: Model) -> None:
+    """With memory for 100 tokens, answers of 39 begin by twos: none is dropped, and all is given back."""
+    model = replace(exact, max_len=100)
+    scheduler = scheduler_on(model, 8, kv_cache_memory=100 * exact.need.token)
+    answers = [generation(model, "1+2", 40 - len(model.tokenizer.chat(SUM))) for _ in range(5)]
+    for answer in answers:
+        scheduler.add(answer)
+
+    seen = []
+    while scheduler.has_work:
+        scheduler.step()
+        seen.append((scheduler.num_running, round(100 * scheduler.cache_usage)))
+
+    assert {39} == {answer.num_reserved for answer in answers}
+    assert [(2, 78), (1, 39), (0, 0)] == sorted(set(seen), reverse=True)
+    assert ["length"] * 5 == [answer.finish_reason for answer in answers]
 
 
-def test_the_batch_is_as_narrow_as_its_longest_row(demo: Model) -> None:
-    """Rebuilding drops columns that only the departed needed, and keeps the buffers where nobody left."""
-    tokens, mask = padded([[3] * 9, [4] * 5, [5] * 2], demo.device)
-    cache = PaddedCache()
-    demo.forward(tokens, mask, cache)
-    batch = Batch(mask, cache)
+def test_a_failed_step_costs_its_answers_only(exact: Model) -> None:
+    """What had begun is dropped and its memory is free; what waited begins and is answered as if alone."""
+    scheduler = scheduler_on(exact, 1)
+    begun, waiting = generation(exact, "1+2"), generation(exact, PROMPTS[1])
+    for one in (begun, waiting):
+        scheduler.add(one)
+    scheduler.step()
 
-    same = joined([Rows(batch, [0, 1, 2], 9)])
-    narrow = joined([Rows(batch, [1, 2], 5), Rows(batch, [], 0)])
+    assert [begun] == scheduler.drop_running()
+    assert (0, 1, 0.0) == (scheduler.num_running, scheduler.num_waiting, scheduler.cache_usage)
+    finish(scheduler)
+    assert alone(exact, PROMPTS[1]) == waiting.output
 
-    assert same is batch
-    assert narrow is not None
-    assert [[True] * 5, [False] * 3 + [True] * 2] == narrow.mask.tolist()
-    assert torch.equal(first_keys(cache)[1:, :, 4:], first_keys(narrow.cache))
-    assert joined([Rows(batch, [], 0)]) is None
+
+def test_what_was_left_in_memory_is_never_read(exact: Model) -> None:
+    """A row whose keys were not numbers leaves nothing behind that could reach the next one."""
+    pool = Pool(exact.need.shape, 50, 2, 50, like=next(exact.network.parameters()))
+    row = pool.take(50)
+    pool.memory[:, :, pool.table[row, :20]] = torch.nan
+
+    pool.release(row, 20)
+
+    assert 0.0 == pool.usage
+    assert not pool.memory.any()
+    assert not pool.table.any()

@@ -6,8 +6,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from backend.torch.config import EngineConfig
 from backend.torch.model import Model
+from backend.torch.operations import ENGINE
+from backend.torch.server import create_app
 from tests.backend.conftest import Serve
 
 pytestmark = pytest.mark.backend
@@ -247,6 +251,81 @@ async def test_the_server_answers_while_the_model_computes(serve: Serve, demo: M
     long.cancel()
 
 
+async def test_a_full_queue_is_429(serve: Serve, demo: Model) -> None:
+    """One runs, one waits, the third is told to come back, as JSON though it asked for a stream; none hangs."""
+    client = await serve(demo, max_batch_size=1, max_waiting=1)
+    busy = [asyncio.create_task(_post_and_read(client, ENDLESS)) for _ in range(2)]
+    await until(client, "vllm:num_requests_waiting", 1)
+
+    async with client.post("/v1/chat/completions", json=ENDLESS | {"stream": True}) as response:
+        error = (await response.json())["error"]
+
+    assert (429, "1") == (response.status, response.headers["Retry-After"])
+    assert "rate_limit_error" == error["type"]
+    for one in busy:
+        one.cancel()
+    await until(client, "vllm:num_requests_running", 0)
+    assert 2 == (await chat(client, max_tokens=2))["usage"]["completion_tokens"]
+
+
+async def test_draining_is_503(demo: Model) -> None:
+    """A server that stops refuses what is new, says so to /health, and still finishes what it has begun."""
+    app = create_app(demo, EngineConfig(), "demo", grace=60)
+    async with TestClient(TestServer(app)) as client:
+        begun = await client.post("/v1/completions", json={"prompt": "1", "max_tokens": 99, "stream": True})
+        stop = asyncio.create_task(app[ENGINE].drain(60))
+        await asyncio.sleep(0)
+
+        refused = await client.post("/v1/completions", json={"prompt": "1"})
+        health = await client.get("/health")
+
+        assert (503, "1", 503) == (refused.status, refused.headers["Retry-After"], health.status)
+        chunks = [chunk async for chunk in events(begun)]
+        assert chunks[-1]["choices"][0]["finish_reason"] in {"stop", "length"}
+        await stop
+
+
+async def test_tokens_and_back(serve: Serve, demo: Model) -> None:
+    """/tokenize and /detokenize have vLLM's shape, for texts and for conversations."""
+    client = await serve(demo)
+
+    answer = await post(client, "/tokenize", prompt="1+2", return_token_strs=True)
+    talk = await post(client, "/tokenize", messages=SUM)
+    text = await post(client, "/detokenize", tokens=answer["tokens"])
+    wrong = [await post(client, "/tokenize"), await post(client, "/detokenize", tokens=[9999])]
+
+    assert (3, 2048, ["1", "+", "2"]) == (answer["count"], answer["max_model_len"], answer["token_strs"])
+    assert {"prompt": "1+2"} == text
+    assert list(demo.tokenizer.chat(SUM)) == talk["tokens"]
+    assert ["prompt", "tokens"] == [one["error"]["param"] for one in wrong]
+
+
+async def test_metrics_have_vllms_names(serve: Serve, demo: Model) -> None:
+    """What a dashboard made for vLLM asks for is there from the start, and moves."""
+    client = await serve(demo)
+    names = [
+        "vllm:num_requests_running",
+        "vllm:num_requests_waiting",
+        "vllm:kv_cache_usage_perc",
+        "vllm:prompt_tokens_total",
+        "vllm:generation_tokens_total",
+        "vllm:request_success_total",
+        "vllm:iteration_tokens_total_count",
+        "vllm:time_to_first_token_seconds_count",
+        "vllm:e2e_request_latency_seconds_count",
+    ]
+    before = {name: await metric(client, name) for name in names}
+
+    answer = await chat(client, max_tokens=4)
+
+    assert dict.fromkeys(names, 0) == before
+    assert answer["usage"]["prompt_tokens"] == await metric(client, "vllm:prompt_tokens_total")
+    # The prompt's step draws the first token.
+    assert 4 == await metric(client, "vllm:iteration_tokens_total_count")
+    assert 1 == await metric(client, "vllm:time_to_first_token_seconds_count")
+    assert 1 == await metric(client, "vllm:e2e_request_latency_seconds_count")
+
+
 @pytest.mark.parametrize(
     ("call", "body", "status", "code"),
     [
@@ -289,3 +368,7 @@ async def test_what_the_server_says_of_itself(serve: Serve, noisy: Model) -> Non
     )
     assert entry["root"].endswith("-seed0")
     assert "bfloat16" in version
+    assert "invariant" not in version
+    invariant = await serve(noisy, batch_invariant=True)
+    async with invariant.get("/version") as response:
+        assert (await response.json())["version"].endswith(".invariant")

@@ -1,0 +1,162 @@
+"""The cure: with `--batch-invariant` a row's logits are bitwise the same whoever else is computed, and how."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3Config
+
+from backend.errors import UsageError
+from backend.torch.attention import Piece, Runner, install
+from backend.torch.config import EngineConfig
+from backend.torch.invariant import BLOCK, InvariantRunner, batch_invariant, check_invariance
+from backend.torch.memory import need
+from backend.torch.model import Model
+from backend.torch.padded import PaddedRunner
+from backend.torch.pool import Pool
+
+pytestmark = pytest.mark.backend
+
+# A second block of keys begins in the middle of the prompt, a third in that of the answer.
+ROWS, LENGTH, PROMPT = 6, 2 * BLOCK + 6, 2 * BLOCK - 6
+
+
+def pool_for(model: Model) -> Pool:
+    weights = next(iter(model.network.parameters()))
+    return Pool(model.need.shape, ROWS * LENGTH, ROWS, LENGTH, like=weights)
+
+
+def text(dice: random.Random) -> list[int]:
+    return dice.choices(range(30, 200), k=LENGTH)
+
+
+def cut(tokens: Sequence[int], row: int, longest: int, dice: random.Random) -> Iterator[Piece]:
+    """A prompt in slices of random lengths, then an answer token by token."""
+    start = 0
+    while start < len(tokens):
+        size = min(dice.randint(1, longest), PROMPT - start) if start < PROMPT else 1
+        yield Piece(row, start, tokens[start : start + size], is_prompt=start < PROMPT)
+        start += size
+
+
+def answer_logits(runner: Runner, pool: Pool, tokens: Sequence[int], dice: random.Random) -> torch.Tensor:
+    """Logits of the prompt's last token and of the answer's, among strangers that come, go and stand anywhere."""
+    rows = [pool.take(LENGTH) for _ in range(dice.randint(1, ROWS))]
+    strangers = [cut(text(dice), row, dice.choice([1, 5, 20]), dice) for row in rows[1:]]
+    found = []
+    for piece in cut(tokens, rows[0], dice.choice([20, 40, LENGTH]), dice):
+        mates = [one for stranger in strangers if dice.random() < 0.7 and (one := next(stranger, None))]
+        pieces = [*mates, piece]
+        dice.shuffle(pieces)
+        logits = runner.run(pieces)
+        if piece.end >= PROMPT:
+            found.append(logits[pieces.index(piece)])
+    for row in rows:
+        pool.release(row, LENGTH)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize(("dtype", "threads"), [("bfloat16", 1), ("bfloat16", 2), ("float32", 2)])
+def test_logits_are_bitwise_the_same(noisy: Model, dtype: str, threads: int) -> None:
+    """Over random mates, positions in the batch, places in memory and slices of the prompt, not one bit moves.
+
+    The plain way, on the same compositions, moves some.
+    """
+    kind = getattr(torch, dtype)
+    model = replace(noisy, network=noisy.network.to(kind), dtype=kind)
+    pool = pool_for(model)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        differing = {
+            runner: rounds_that_differ(runner(model, pool), pool)
+            for runner in (InvariantRunner, PaddedRunner)
+        }
+    finally:
+        torch.set_num_threads(before)
+        noisy.network.to(noisy.dtype)
+
+    assert 0 == differing[InvariantRunner]
+    assert differing[PaddedRunner] > 0
+
+
+def rounds_that_differ(runner: Runner, pool: Pool, rounds: int = 3) -> int:
+    """Rounds whose logits are not bitwise those of the first."""
+    tokens = text(random.Random(0))
+    first, *others = (answer_logits(runner, pool, tokens, random.Random(seed)) for seed in range(1 + rounds))
+    return sum(not torch.equal(first, other) for other in others)
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 200,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "max_position_embeddings": LENGTH,
+}
+
+
+@pytest.mark.parametrize("runner", [PaddedRunner, InvariantRunner])
+@pytest.mark.parametrize(
+    "config",
+    [LlamaConfig(**SMALL), MistralConfig(**SMALL, sliding_window=BLOCK + 7), Qwen3Config(**SMALL)],
+    ids=lambda config: str(config.model_type),
+)
+def test_both_ways_compute_what_transformers_does(
+    exact: Model, config: Any, runner: type[PaddedRunner | InvariantRunner]
+) -> None:
+    """Shared key heads, windows and norms of queries: logits are transformers' own, in float32 up to rounding."""
+    torch.manual_seed(0)
+    network = AutoModelForCausalLM.from_config(deepcopy(config)).eval().requires_grad_(requires_grad=False)
+    tokens = random.Random(1).choices(range(200), k=LENGTH)
+    expected = network(torch.tensor([tokens])).logits[0, PROMPT - 1 :]
+    install(network)
+    takes = need(config, EngineConfig(dtype="float32"), torch.device("cpu"), 0)
+    model = replace(exact, network=network, need=takes)
+    pool = pool_for(model)
+
+    found = answer_logits(runner(model, pool), pool, tokens, random.Random(2))
+
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_mode_ends_with_its_block() -> None:
+    """Whatever PyTorch was told before holds again afterwards, an exception or not."""
+    matmul = torch.backends.cuda.matmul
+    matmul.allow_bf16_reduced_precision_reduction = True
+
+    with suppress(LookupError), batch_invariant():
+        inside = matmul.allow_bf16_reduced_precision_reduction
+        raise LookupError
+
+    assert (False, True) == (inside, matmul.allow_bf16_reduced_precision_reduction)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"num_experts": 8},
+        {"num_local_experts": 8},
+        {"rope_parameters": {"rope_type": "dynamic"}},
+        {"rope_parameters": {"full_attention": {"rope_type": "longrope"}}},
+    ],
+)
+def test_what_cannot_be_invariant_is_refused(members: dict[str, Any]) -> None:
+    """Experts and embeddings that follow the batch are no lane to trust: the command says so and ends."""
+
+    class Config:
+        pass
+
+    config = Config()
+    vars(config).update(members)
+
+    with pytest.raises(UsageError, match=r"^--batch-invariant: --model m "):
+        check_invariance("m", config)
