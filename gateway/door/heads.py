@@ -1,8 +1,8 @@
 """Heads that were read before need not be read again.
 
 A client sends the same head with every request, but for the length of the body, and llhttp hands a head over
-field by field, each a call into Python. So a request that came in one piece is recognised by the bytes of its
-head. What a head says is a function of its bytes, so nothing can go stale.
+field by field, each a call into Python. So a head that comes in one piece is recognised by its bytes. What it
+says is a function of them, so nothing can go stale.
 """
 
 from collections import OrderedDict  # a dict looks for its first entry past deleted ones
@@ -24,20 +24,18 @@ class Heads:
     def __len__(self) -> int:
         return len(self._known)
 
-    def find(self, data: bytes) -> tuple[Head, bytes] | None:
-        """Head and body, if these bytes are one whole request and its head is known."""
+    def find(self, data: bytes) -> tuple[Head, int, int] | None:
+        """The head with which these bytes begin, if it is known; the length of its body, and where it begins."""
         end = data.find(_END) + 4
-        raw = data[:end]
-        head = self._known.get(raw)
-        if head is None or len(data) - end != head.length:
-            return None
-        return head, data[end:]
+        head = self._known.get(data[:end])
+        return None if head is None or head.length is None else (head, head.length, end)
 
     def keep(self, data: bytes, head: Head) -> None:
-        """Remember the head of a request that these bytes are, if they are no more than that."""
+        """Remember a head with whose first byte these bytes begin."""
         end = data.find(_END) + 4
         raw = data[:end]
-        if end > _LONGEST or len(data) - end != head.length or raw in self._known:
+        # Empty lines may come before a head, and are not its end.
+        if head.length is None or end > _LONGEST or raw[:1] in b"\r\n" or raw in self._known:
             return
         self._known[raw] = head
         self._size += end

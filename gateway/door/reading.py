@@ -44,7 +44,8 @@ class Reading:
         self._fields: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
         self._size = 0  # of the head, then of the body
-        self._ended: list[Head] = []  # of the requests that ended in these bytes
+        self._missing = 0  # bytes of the body of a request whose head was recognised
+        self._begun = 0  # requests that began in these bytes
         self._quiet = 0  # bytes since anything was learnt from them
         self._is_quiet = False
 
@@ -60,26 +61,55 @@ class Reading:
             self._listener.refuse(error)
 
     def feed(self, data: bytes) -> None:
-        """Read on. Not to be called once it is over."""
-        is_fresh = self.is_between
-        if is_fresh and (known := self._heads.find(data)):
-            head, body = known
-            self.is_over = not head.keep_alive
-            self._listener.take(head, body)
-            return
-        self._ended.clear()
-        self._parse(data)
-        if is_fresh and len(self._ended) == 1 and not self.is_cut:
-            self._heads.keep(data, self._ended[0])
+        """Read on."""
+        while data and not self.is_over:
+            if self._missing:
+                data = self._read_body(data)
+            elif self.is_between and (known := self._heads.find(data)):
+                data = self._recognise(*known, data)
+            else:
+                self._parse(data)
+                return
+
+    def _recognise(self, head: Head, length: int, end: int, data: bytes) -> bytes:
+        """Begin a request whose head is known and ends here; what follows the request."""
+        self._missing = length - len(data) + end
+        if self._missing <= 0:
+            self._missing = 0
+            self._take(head, data[end : end + length])
+            return data[end + length :]
+        self.is_between = False
+        self._head, self._pieces = head, [data[end:]]
+        self._listener.begun()
+        if head.expects_continue:
+            self._listener.asked_to_continue()
+        return b""
+
+    def _read_body(self, data: bytes) -> bytes:
+        """More of the body of such a request; what follows the request."""
+        piece, rest = data[: self._missing], data[self._missing :]
+        self._pieces.append(piece)
+        self._missing -= len(piece)
+        if not self._missing and self._head is not None:
+            self._take(self._head, b"".join(self._pieces))
+        return rest
+
+    def _take(self, head: Head, body: bytes) -> None:
+        self.is_between = True
+        self.is_over = not head.keep_alive
+        self._listener.take(head, body)
 
     def _parse(self, data: bytes) -> None:
-        self._is_quiet = True
+        is_first = self.is_between
+        self._begun, self._is_quiet = 0, True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as stopped:
             self._read_on(data[stopped.args[0] :])
         except httptools.HttpParserError as error:
             self.give_up(BadRequest(f"not HTTP/1.1: {error}"))
+        if is_first and self._begun == 1 and self._head is not None and not self.is_cut:
+            self._heads.keep(data, self._head)
         self._quiet = self._quiet + len(data) if self._is_quiet else 0
         if self._quiet > self._bounds.max_head:
             self.give_up(self._too_large())
@@ -105,6 +135,7 @@ class Reading:
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         self._is_quiet = self.is_between = False
+        self._begun += 1
         self._head, self._target, self._fields, self._pieces, self._size = None, b"", [], [], 0
         if not self.is_over:
             self._listener.begun()
@@ -160,7 +191,4 @@ class Reading:
         if self.is_over or self._head is None:
             return
         pieces, self._pieces = self._pieces, []
-        self.is_between = True
-        self._ended.append(self._head)
-        self.is_over = not self._head.keep_alive
-        self._listener.take(self._head, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._take(self._head, pieces[0] if len(pieces) == 1 else b"".join(pieces))
