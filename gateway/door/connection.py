@@ -73,12 +73,10 @@ class Connection(Line):
         if reading.is_over:
             return
         reading.feed(data)
-        if self._request is None:
+        if self._waiting or self._owes_continue or self._refusal is not None:
             self._advance()
-            if reading.is_in_body:
-                self.deadline = self._site.now + self._bounds.body
-        elif self._waiting:
-            self.pause()
+        if reading.is_in_body and self._request is None:
+            self.deadline = self._site.now + self._bounds.body
 
     def resume_writing(self) -> None:
         """The client has caught up: the next one, if nobody else waited for that."""
@@ -116,7 +114,7 @@ class Connection(Line):
     # Answering.
 
     def begin(self, request: Request, status: int, fields: Fields, length: int | None) -> Stream:
-        """Send the head of an answer whose body is to come; ConnectionResetError if the client has left."""
+        """Send the head of an answer whose body is to come."""
         is_bare = request.method == "HEAD" or status in BARE
         is_chunked = length is None and status not in BARE and request.head.is_http11
         is_delimited = is_bare or is_chunked or length is not None
@@ -142,11 +140,13 @@ class Connection(Line):
             self._hear_on()
 
     def _hear_on(self) -> None:
-        """All is answered: tell what else is to be told, and read on."""
+        """All is answered: it is the client's turn, unless there is something else to be told."""
         if self._refusal is not None:
             self._send_whole(self._application.refuse(self._refusal), "", "connection: close\r\n")
             self.hang_up(is_heard=False)
             return
+        bounds = self._bounds
+        self.deadline = self._site.now + (bounds.idle if self._reading.is_between else bounds.head)
         self.listen()
         if self._owes_continue:
             self._owes_continue = False
@@ -165,8 +165,7 @@ class Connection(Line):
         try:
             reply = await coming
             self._request = self.task = None
-            if self._stream is None:
-                assert isinstance(reply, Answer)
+            if isinstance(reply, Answer) and self._stream is None:
                 self._finish(request, reply)
             else:
                 self._finish_stream()
@@ -177,23 +176,16 @@ class Connection(Line):
             self._advance()
 
     def _finish(self, request: Request, answer: Answer) -> None:
-        self._expect_next()
         self._send_whole(answer, request.method, self._connection_line(request))
         if not self._stays:
             self._say_goodbye()
 
     def _finish_stream(self) -> None:
-        self._expect_next()
         stream, self._stream = self._stream, None
-        if stream is not None and not stream.is_ended:
+        if stream is None or not stream.is_ended:
             self.abort()  # an answer cut short must not look whole
         elif not self._stays:
             self._say_goodbye()
-
-    def _expect_next(self) -> None:
-        """From now on it is the client's turn; before anything is sent, since a slow reader has a bound of its own."""
-        bounds = self._bounds
-        self.deadline = self._site.now + (bounds.idle if self._reading.is_between else bounds.head)
 
     def _say_goodbye(self) -> None:
         self._waiting.clear()

@@ -180,6 +180,15 @@ async def test_a_connection_on_which_nothing_comes_is_closed() -> None:
         assert [200] == [each.status for each in await opened.talk(get())]
 
 
+async def test_a_connection_that_has_caught_up_is_closed_as_well() -> None:
+    """After an answer that its client read slowly, idle is idle."""
+    handler: Handler = lambda request: Answer(200, (), bytes(4 << 20))  # noqa: E731
+    async with open_door(handler, BRIEF) as opened, opened.connect(receive_buffer=4096) as client:
+        client.send(get())
+        await until(lambda: any(each.is_full for each in opened.door._site.connections))
+        assert [4 << 20] == [len(each.body) for each in await client.answers()]
+
+
 @pytest.mark.parametrize(
     "part",
     [get()[:-2], b"G", form(b"POST", b"/a", b"Content-Length: 5") + b"hell", chunked(b"a")[:-5]],
