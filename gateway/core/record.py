@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 
+from gateway.core.answer.rules import CALLS_OR_JSON, CALLS_OR_TEXT
+from gateway.core.ballot import Ballot
 from gateway.core.failure import NoReference
+from gateway.core.field_agreement import field_agreement
 from gateway.core.round import Result, Round
 from gateway.core.vote import Verdict
+
+_WITH_FIELDS = frozenset({"json", "tool_calls", CALLS_OR_JSON, CALLS_OR_TEXT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class RoundRecord:
     reference: str  # what came of a reference sample: none | asked | came | spoiled | failed
     pin: str  # won | lost | refused | off
     seconds: float
-    fields: tuple[tuple[str, float], ...] = ()  # of a JSON answer: path, and the share that agrees on it
+    fields: tuple[tuple[str, float], ...]  # of a JSON answer: pointers, and the share that agrees on each
 
     @property
     def outcome(self) -> str:
@@ -65,6 +70,7 @@ def record_round(
         reference=ended.reference,
         pin=pin,
         seconds=seconds,
+        fields=_fields(ended),
     )
 
 
@@ -72,3 +78,10 @@ def _verdict(result: Result | None) -> Verdict | None:
     if isinstance(result, NoReference):
         return result.verdict
     return result if isinstance(result, Verdict) else None
+
+
+def _fields(ended: Round) -> tuple[tuple[str, float], ...]:
+    if not isinstance(ended.result, Verdict) or ended.plan.answer not in _WITH_FIELDS:
+        return ()
+    ballots = [vote for vote in ended.votes if isinstance(vote, Ballot)]
+    return field_agreement(ballots, ended.result.winner)

@@ -77,6 +77,13 @@ class StopRule:
         """The least number of further samples after which the round could be decided, if they came out so."""
         return _needed(self, at)
 
+    def out_of_reach(self, at: Standing) -> int:
+        """How many samples must not vote for the leader for agreement to be out of reach; 0 without a threshold."""
+        total, most = at.ballots + at.spoiled + at.outstanding, at.lead + at.outstanding
+        if self.min_agreement == 0 or total == 0:
+            return 0
+        return next(against for against in range(most + 1) if (most - against) / total < self.min_agreement)
+
     def _agreement_is_settled(self, at: Standing) -> bool:
         if self.min_agreement == 0:
             return True
@@ -97,14 +104,15 @@ def is_confident(confidence: str, lead: int, second: int) -> bool:
 def _needed(rule: StopRule, at: Standing) -> int:
     """Votes for the leader end a round soonest, unless what ends it is that agreement is out of reach.
 
-    Then some are for the leader and the rest against it: by ballots, or, where a first vote for a second answer
-    would cost more of the lead than it settles, spoiled.
+    Then as many as that takes are against it: by ballots, or, where a first vote for a second answer would cost
+    more of the lead than it settles, spoiled.
     """
+    least_against = {0, rule.out_of_reach(at)}
     for more in range(at.outstanding):
-        for against in range(more + 1 if rule.min_agreement else 1):
-            for_leader = at.with_votes(more - against)
-            if rule.decided(for_leader.with_spoiled(against)):
+        for against in least_against:
+            then = at.with_votes(more - against)
+            if against <= more and rule.decided(then.with_spoiled(against)):
                 return more
-            if for_leader.lead and rule.decided(for_leader.with_dissent(against)):
+            if against <= more and then.lead and rule.decided(then.with_dissent(against)):
                 return more
     return at.outstanding

@@ -106,6 +106,15 @@ def test_what_disagreement_led_to(
     assert made.saved == 0
 
 
+@pytest.mark.parametrize(
+    ("answer", "fields"), [("json", (("/a", 1.0), ("/b", 2 / 3))), ("text", ()), ("number", ())]
+)
+def test_agreement_by_field(answer: str, fields: tuple[tuple[str, float], ...]) -> None:
+    """Where answers are JSON the record says how far the samples agree on each field of the winner."""
+    script = ['{"a":1,"b":2}', '{"b":3,"a":1}', '{"b":2,"a":1}', "-"]
+    assert fields == record(play(Policy(answer=answer, stop="all"), script).round).fields
+
+
 def test_a_round_given_up() -> None:
     """A round without a result has a record too: what was launched, and nothing saved."""
     vote = Round(Plan(Policy(k=5), 0, greedy=True, question=b"question"))
