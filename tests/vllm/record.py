@@ -10,12 +10,10 @@ import json
 import sys
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from tests.vllm.questions import QUESTIONS, Asked
-
-RECORDED = Path(__file__).parents[1] / "wire" / "recorded"
+from tests.wire.recordings import FOLDER
 
 
 def ask(url: str, asked: Asked) -> tuple[int, str, bytes]:
@@ -35,10 +33,10 @@ def main(url: str) -> None:
     for name, asked in QUESTIONS.items():
         status, kind, body = ask(url, asked)
         suffix = "sse" if kind.startswith("text/event-stream") else "json"
-        (RECORDED / f"{name}.{suffix}").write_bytes(body)
+        (FOLDER / f"{name}.{suffix}").write_bytes(body)
         index[name] = {"path": asked.path, "status": status, "type": kind}
         print(status, len(body), name)  # noqa: T201  a command that tells what it does
-    (RECORDED / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    (FOLDER / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
