@@ -38,6 +38,7 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         slots = Slots(settings.limits.max_samples_in_flight)
         gateway = Gateway(settings, pool, store, metrics, slots, Reader(settings))
         stack.push_async_callback(gateway.extractors.close)
+        stack.push_async_callback(gateway.background.aclose)
         yield gateway
 
 

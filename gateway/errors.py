@@ -15,6 +15,7 @@
   x UpstreamAnswered       the upstream's own error, passed on byte for byte
   x NoQuorum               502, too few samples came for a vote
   x UpstreamUnreachable    502, no connection to any upstream
+  x Superseded             502, inside a stream only: another verdict was pinned than the one being shown
   x ReferenceUnavailable   503, no reference lane to answer or to arbitrate
   x Draining               503
   x NotCached              504, `only-if-cached` and nothing pinned
@@ -151,6 +152,13 @@ class UpstreamUnreachable(GatewayError):
     status = 502
     type = "upstream_error"
     code = "upstream_unreachable"
+
+
+class Superseded(GatewayError):
+    """502, inside a stream: what was shown is not what is pinned, since another process pinned first."""
+
+    status = 502
+    code = "superseded"
 
 
 class ReferenceUnavailable(GatewayError):

@@ -31,7 +31,7 @@ class Policy:
     measure_k: int = 3
     recheck: float = 0.0
     wave: int = 1
-    stream_launch: str = "lazy"
+    stream_launch: str | None = None
     accept_margin: float | None = None
     pin_truncated: str = "auto"
     shed: bool = False
@@ -125,13 +125,11 @@ def known(names: Mapping[str, object]) -> str:
 
 def refuse_unbuilt(policy: Policy) -> None:
     """Raise PolicyError for the first field whose behaviour is not there yet."""
-    presets = PRESETS.values()
     for field, built in _BUILT.items():
         value = getattr(policy, field)
-        if value in built or (field in _INERT and value in {getattr(preset, field) for preset in presets}):
-            continue
-        offered = ", ".join(_spell(choice) for choice in built)
-        raise PolicyError(field, f"{_spell(value)} is not available in this version; use {offered}")
+        if value not in built:
+            offered = ", ".join(_spell(choice) for choice in built)
+            raise PolicyError(field, f"{_spell(value)} is not available in this version; use {offered}")
 
 
 def refuse_beyond(policy: Policy, max_k: int, *, has_reference: bool) -> None:
@@ -151,16 +149,7 @@ def _spell(value: object) -> str:
 
 
 _BUILT: Mapping[str, tuple[object, ...]] = MappingProxyType({
-    "spread": ("together",),
-    "salt": (False,),
-    "measure": (0.0,),
-    "measure_k": (3,),
-    "recheck": (0.0,),
-    "stream_launch": ("lazy",),
     "shed": (False,),
 })  # fmt: skip
-
-# Measuring changes no answer: its presets' shares are taken, and have no effect until it is built.
-_INERT = frozenset({"measure", "recheck"})
 
 FIELDS = tuple(field.name for field in fields(Policy) if field.name != "name")

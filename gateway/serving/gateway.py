@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from gateway.extraction.pool import Extractors
+from gateway.serving.background import Background
 from gateway.serving.landing import Landing
 from gateway.serving.reader import Reader
 from gateway.settings.model import Settings
@@ -25,6 +26,7 @@ class Gateway:
     reader: Reader
     flights: Flights[Landing] = field(default_factory=Flights)
     extractors: Extractors = field(default_factory=Extractors)
+    background: Background = field(default_factory=Background)
     in_flight: int = 0
     is_draining: bool = False
 

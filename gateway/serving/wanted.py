@@ -8,9 +8,10 @@ from hashlib import sha256
 from gateway.core.key import Question, ask
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
+from gateway.core.round import Launch
 from gateway.serving.policies import directives, policy_for
 from gateway.settings.model import Settings
-from gateway.upstream.engines import dialect, sample_members
+from gateway.upstream.engines import dialect, salt_of, sample_members
 from gateway.wire.body import Body, parse_body
 from gateway.wire.forms.form import Asking, Form
 from gateway.wire.headers import TENANT
@@ -51,6 +52,15 @@ class Wanted:
         return self.policy.cache and not self.cache_control & _ASKS_ANEW
 
     @property
+    def replaces(self) -> bool:
+        """Whether its verdict is to take the place of what is pinned."""
+        return "no-cache" in self.cache_control
+
+    def is_shared(self, key: str) -> bool:
+        """Whether it takes part in the cache and in flights at all."""
+        return bool(key) and self.policy.cache and "no-store" not in self.cache_control
+
+    @property
     def plan(self) -> Plan:
         """The round that answers it."""
         return Plan(
@@ -67,15 +77,20 @@ class Wanted:
         """Whether log-probabilities are asked for that the client does not want."""
         return self.policy.accept_margin is not None and bool(self.endpoint.margin_members(self.body))
 
-    def upstream_body(self, seed: int, engine: str) -> bytes:
+    def upstream_body(self, launch: Launch, engine: str) -> bytes:
         """The body that a sample sends to an engine: as it came, with what is asked for besides."""
         path = self.endpoint.path
-        added = sample_members(engine, path, seed=seed, greedy=self.greedy)
+        salt = self._salt(launch.index) if self.policy.salt else None
+        added = sample_members(engine, path, seed=launch.seed, salt=salt, greedy=self.greedy)
         if self.streamed:
             added |= self.endpoint.stream_members(self.body)
         if self.asks_margin and path in dialect(engine).logprobs:
             added |= self.endpoint.margin_members(self.body)
         return self.body.forwarded({"consistency"}, added)
+
+    def _salt(self, index: int) -> str | None:
+        own = self.body.members.get("cache_salt")
+        return salt_of(index, own if isinstance(own, str) else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class _Builder:
             api_key=self._api_key(("upstreams", position), section),
             headers=tuple((name, value.get_secret_value()) for name, value in section.headers.items()),
             ca_file=section.ca_file,
+            trust=section.trust,
             revision=section.revision,
         )
 

@@ -17,6 +17,7 @@ SIZE = {
 }
 SWITCH = {"enum": [True, False, "on", "off"]}
 OFF = {"enum": [False, "off"]}
+SPREAD = {"anyOf": [{"enum": ["together"]}, {"type": "string", "pattern": "^staggered:"}]}
 COUNT = {"type": "integer", "minimum": 1}
 
 Port = Annotated[int, BeforeValidator(take.PORT), WithJsonSchema({"type": "integer", "maximum": 65535})]
@@ -53,7 +54,6 @@ CacheUrl = Annotated[
     BeforeValidator(parse_cache_url),
     WithJsonSchema({"type": "string", "pattern": "^(memory|rediss?)://", "default": "memory://"}),
 ]
-Lane = Annotated[str, BeforeValidator(take.lane), WithJsonSchema({"enum": ["fast"]})]
 Words = Annotated[list[Text], BeforeValidator(take.words)]
 Duration = Annotated[
     float,

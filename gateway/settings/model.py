@@ -28,6 +28,7 @@ class UpstreamSettings:
     api_key: str | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     ca_file: str | None = None
+    trust: bool = False  # a reference lane that need not be probed
     revision: str | None = None
 
 

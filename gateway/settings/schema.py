@@ -39,7 +39,7 @@ class UpstreamSection(Section):
     url: of.UpstreamUrl = Field(description="with or without /v1")
     name: of.Name | None = Field(None, description="in metrics and logs; upstream-1, upstream-2 by default")
     engine: Annotated[str, *of.choice("auto", "vllm", "sglang", "lmdeploy", "openai", "torch")] = "auto"
-    lane: of.Lane = "fast"
+    lane: Annotated[str, *of.choice("fast", "reference")] = "fast"
     models: of.Words = Field([], description="what it serves; empty: what its /v1/models lists")
     weight: of.Weight = 1.0
     max_in_flight: of.Count | None = Field(None, description="requests at once; 1 serialises")
@@ -47,6 +47,7 @@ class UpstreamSection(Section):
     api_key_file: of.Text | None = Field(None, description="a file that holds the key")
     headers: dict[of.HeaderName, of.Header] = Field({}, description="added to every request to it")
     ca_file: of.Text | None = Field(None, description="certificates (PEM) to trust for https")
+    trust: of.Switch = Field(default=False, description="a reference lane without being probed")
     revision: of.Text | None = Field(None, description="names the weights; part of every pin's key")
 
 
@@ -64,21 +65,21 @@ class PolicySection(Section):
     """Any field of a policy. The core parses them, for requests as well: one grammar, one set of messages."""
 
     k: Annotated[Any, WithJsonSchema(of.COUNT)] = None
-    lane: Annotated[Any, WithJsonSchema({"enum": ["fast"]})] = None
+    lane: Annotated[Any, WithJsonSchema({"enum": ["fast", "reference"]})] = None
     answer: Annotated[Any, WithJsonSchema(_ANSWER)] = None
     stop: Annotated[Any, WithJsonSchema(_STOP)] = None
     min_ballots: Annotated[Any, WithJsonSchema(of.COUNT)] = None
     min_agreement: Annotated[Any, WithJsonSchema(_SHARE)] = None
     on_disagreement: Annotated[Any, WithJsonSchema(_ON_DISAGREEMENT)] = None
     reference_fallback: Annotated[Any, WithJsonSchema({"enum": list(FALLBACKS)})] = None
-    spread: Annotated[Any, WithJsonSchema({"enum": ["together"]})] = None
-    salt: Annotated[Any, WithJsonSchema(of.OFF)] = None
+    spread: Annotated[Any, WithJsonSchema(of.SPREAD)] = None
+    salt: Annotated[Any, WithJsonSchema(of.SWITCH)] = None
     when: Annotated[Any, WithJsonSchema({"enum": ["always", "deterministic"]})] = None
     measure: Annotated[Any, WithJsonSchema(_SHARE)] = None
     measure_k: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 2})] = None
     recheck: Annotated[Any, WithJsonSchema(_SHARE)] = None
     wave: Annotated[Any, WithJsonSchema(of.COUNT)] = None
-    stream_launch: Annotated[Any, WithJsonSchema({"enum": ["lazy"]})] = None
+    stream_launch: Annotated[Any, WithJsonSchema({"enum": ["lazy", "all"]})] = None
     accept_margin: Annotated[Any, WithJsonSchema(_MARGIN)] = None
     pin_truncated: Annotated[Any, WithJsonSchema({"enum": ["auto", "always", "never"]})] = None
     shed: Annotated[Any, WithJsonSchema(of.OFF)] = None

@@ -129,13 +129,6 @@ def header_name(value: object) -> str:
     return value
 
 
-def lane(value: object) -> str:
-    """The lane of an upstream."""
-    if value == "reference":
-        raise ValueError(f"a reference lane {LATER}; use fast")
-    return one_of("fast", "reference")(value)
-
-
 def workers(value: object) -> int:
     """How many processes serve."""
     if whole_number(1)(value) > 1:

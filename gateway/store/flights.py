@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from gateway.store.news import News
+
 Landed = TypeVar("Landed")
 
 
@@ -13,7 +15,7 @@ class Flight(Generic[Landed]):
     def __init__(self, run: "Callable[[Flight[Landed]], Awaitable[Landed]]") -> None:
         self.expected = 0  # have a seat, and do not wait yet
         self.waiting = 0
-        self.first_sample = asyncio.Event()
+        self.news = News()
         self.task: asyncio.Future[Landed] = asyncio.ensure_future(run(self))
 
     async def landed(self) -> Landed:

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 from prometheus_client import CollectorRegistry
 
 from gateway import __version__
+from gateway.core.ballot import Abstention, Sample
 from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
+from gateway.telemetry.consistency import Ledger, Pairs, Rate
 from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
 from gateway.telemetry.upstream_meter import RESULTS, Line, UpstreamMeter
 
@@ -54,6 +56,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, policies: Iterable[str] = ()) -> None:
         self.registry = registry
         self._policies = sorted(set(policies))
+        self._ledger = Ledger()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
         self._make_request_metrics()
         self._make_round_metrics()
@@ -184,9 +187,9 @@ class Metrics:
         if record.pin != "off":
             self._pins.labels(record.pin).inc()
         if record.verdict:
-            self._verdict(by, record.spread, record.verdict)
+            self._verdict(by, record, record.verdict)
 
-    def _verdict(self, by: tuple[str, str], spread: str, verdict: Verdict) -> None:
+    def _verdict(self, by: tuple[str, str], record: RoundRecord, verdict: Verdict) -> None:
         self._agreement.labels(*by).observe(verdict.agreement)
         self._answers.labels(*by).observe(verdict.distinct_answers)
         self._texts.labels(*by).observe(verdict.distinct_texts)
@@ -194,19 +197,26 @@ class Metrics:
         if verdict.divergence is not None:
             self._divergence.labels(*by).observe(verdict.divergence)
         if verdict.same_pair is not None:
-            result = "same" if verdict.same_pair else "different"
-            self._pairs.labels(*by, spread, result).inc()
+            same = int(verdict.same_pair)
+            self.pairs(Pairs(*by, record.spread, record.question, same, 1 - same))
 
-    def consistency(self) -> list[dict[str, object]]:
-        """Pairs compared so far, by model, policy and spread, with the share that was the same."""
-        counts: dict[tuple[str, str, str], dict[str, float]] = {}
-        for (model, policy, spread, result), counted in self._pairs.values():
-            if counted.value:
-                counts.setdefault((model, policy, spread), {})[result] = counted.value
-        return [
-            _rate(*labels, by_result.get("same", 0), by_result.get("different", 0))
-            for labels, by_result in sorted(counts.items())
-        ]
+    def measured(self, model: str, policy: str, outcome: Sample | Abstention) -> None:
+        """Count a sample that was taken only to be compared."""
+        fate = "ballot" if isinstance(outcome, Sample) else "abstained"
+        self._samples.labels(model, policy, fate).inc()
+        if isinstance(outcome, Sample):
+            self._tokens.labels("spent").inc(outcome.reply.tokens)
+
+    def pairs(self, pairs: Pairs) -> None:
+        """Count pairs of answers to one question that were compared."""
+        for result, number in (("same", pairs.same), ("different", pairs.different)):
+            if number:
+                self._pairs.labels(pairs.model, pairs.policy, pairs.spread, result).inc(number)
+        self._ledger.note(pairs)
+
+    def consistency(self) -> list[Rate]:
+        """The consistency rate of the latest questions, by model, policy and spread."""
+        return self._ledger.rates()
 
     def upstream(self, name: str, line: Line) -> "UpstreamMeter":
         """The meter of one upstream."""
@@ -227,9 +237,3 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Histogram:
         return Histogram(self.registry, name, text, labels, bounds)
-
-
-def _rate(model: str, policy: str, spread: str, same: float, different: float) -> dict[str, object]:
-    rate = round(same / (same + different), 4)
-    counted = {"same": int(same), "different": int(different), "rate": rate}
-    return {"model": model, "policy": policy, "spread": spread, **counted}

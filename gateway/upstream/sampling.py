@@ -23,7 +23,7 @@ class Asked:
 
     form: Form
     headers: Headers  # the client's, less what belongs to the connection
-    body: Callable[[int, str], bytes]  # by seed and engine
+    body: Callable[[Launch, str], bytes]  # by sample and engine
     asks_margin: bool = False  # whether log-probabilities are taken out of the answer again
 
 
@@ -38,6 +38,7 @@ class Bounds:
     total: float  # seconds from the call to the last byte
     patience: float  # seconds in line for a place
     max_answer: int  # bytes
+    background: bool = False  # in line behind everybody else
 
 
 async def take_sample(
@@ -54,10 +55,11 @@ async def take_sample(
     """
     upstream = turn[launch.index % len(turn)]
     began = perf_counter()
-    if not await upstream.slots.take(bounds.patience):
+    if not await upstream.slots.take(bounds.patience, background=bounds.background):
         return _overloaded(launch.index, upstream)
     try:
-        if not await slots.take(bounds.patience - (perf_counter() - began)):
+        left = bounds.patience - (perf_counter() - began)
+        if not await slots.take(left, background=bounds.background):
             return _overloaded(launch.index, upstream)
         try:
             return await _ask(launch, asked, upstream, bounds, listener)
@@ -70,7 +72,7 @@ async def take_sample(
 async def _ask(
     launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds, listener: Listener | None
 ) -> Sample | Abstention:
-    url, body = upstream.settings.url + asked.form.path, asked.body(launch.seed, upstream.engine)
+    url, body = upstream.settings.url + asked.form.path, asked.body(launch, upstream.engine)
     call = Call("POST", url, upstream.dress(asked.headers), body)
     began = perf_counter()
     result = "cancelled"

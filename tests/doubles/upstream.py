@@ -5,6 +5,7 @@ Each entry of `answers` is taken by one request, in order, round the circle:
 * a string: a completion with that content
 * an int: that HTTP status with an OpenAI error
 * `Reply(...)`: exact status, headers, body
+* `Paced(...)`: a stream that stops in the middle until it is let go
 * `HANG`, `RESET`, `HALF`, `ENDLESS`, `HTML`: what servers do when they break
 
 `gates` holds answers back: each sample waits until its gate is opened, so that a test decides who arrives first.
@@ -35,7 +36,17 @@ class Reply:
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
 
 
-Answer = str | int | Reply
+@dataclass(frozen=True)
+class Paced:
+    """A stream that stops after so many letters of its content until `go` is set; then it goes on, or breaks off."""
+
+    content: str
+    letters: int
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    breaks: bool = False
+
+
+Answer = str | int | Reply | Paced
 
 
 @dataclass
@@ -100,6 +111,8 @@ class Upstream:
             return web.Response(text="<html>502 Bad Gateway</html>", content_type="text/html")
         if isinstance(answer, Reply):
             return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+        if isinstance(answer, Paced):
+            return await _pace(request, answer, index)
         if isinstance(answer, int):
             error = {"message": f"scripted {answer}", "type": "scripted", "param": None, "code": answer}
             return web.json_response({"error": error}, status=answer, headers={"retry-after": "7"})
@@ -162,6 +175,20 @@ async def _stream(request: web.Request, payloads: Sequence[bytes]) -> web.Stream
     response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
     for payload in payloads:
+        await response.write(b"data: " + payload + b"\n\n")
+    await response.write_eof()
+    return response
+
+
+async def _pace(request: web.Request, paced: Paced, index: int) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
+    await response.prepare(request)
+    for at, payload in enumerate(chunks(paced.content, index)):
+        if at == paced.letters + 1:  # the role comes first
+            await paced.go.wait()
+            if paced.breaks:
+                assert request.transport is not None
+                request.transport.abort()
         await response.write(b"data: " + payload + b"\n\n")
     await response.write_eof()
     return response

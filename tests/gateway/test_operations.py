@@ -204,7 +204,7 @@ async def test_a_pin_can_be_looked_at_and_deleted() -> None:
 
 
 async def test_the_summary_has_the_rate() -> None:
-    """The summary says how many pairs were the same, by model, policy and spread."""
+    """The summary says how many pairs were the same, by model, policy and spread, and how sure that is."""
     async with open_upstream("41", "42", "42", "42", "42") as upstream, open_gateway(upstream) as client:
         await client.chat(seed=1)
         await client.chat(seed=2)
@@ -214,6 +214,8 @@ async def test_the_summary_has_the_rate() -> None:
             "spread": "together",
             "same": 1,
             "different": 1,
+            "questions": 2,
             "rate": 0.5,
+            "interval": [0.0945, 0.9055],
         }
         assert [expected] == (await client.get("/v1/consistency/summary")).json["consistency"]

@@ -1,4 +1,4 @@
-"""Streams: held for the vote, replayed from the winner, pinned in one entry with plain answers."""
+"""Streams that are held for the vote: replayed from the winner, pinned in one entry with plain answers."""
 
 import asyncio
 import json
@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from gateway.serving import completions
+from gateway.serving import streaming
 from gateway.wire.sse import EventDecoder
 from tests.doubles.gateway import Client, open_gateway
 from tests.doubles.upstream import HANG, Answer, Reply, chunks, open_upstream, plain
 
 FRESH = {"cache-control": "no-cache"}
 USAGE = {"include_usage": True}
+HELD = {"stream": True, "consistency": {"answer": "normalized"}}
 
 
 def payloads(body: bytes) -> list[bytes]:
@@ -23,7 +24,7 @@ def payloads(body: bytes) -> list[bytes]:
 async def test_the_winners_own_chunks_are_replayed() -> None:
     """41, 42, 42 as streams: the chunks of one 42, as it sent them, without the usage nobody asked for."""
     async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
-        got = await client.chat(stream=True)
+        got = await client.chat(**HELD)
         assert "text/event-stream; charset=utf-8" == got.headers["content-type"]
         assert payloads(got.body) in ([*chunks("42", index)[:-2], b"[DONE]"] for index in (1, 2))
         assert all(seen.body["stream_options"] == USAGE for seen in upstream.seen)
@@ -71,8 +72,8 @@ async def test_what_the_header_could_not_say_follows_in_the_stream() -> None:
 
 async def test_a_held_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the vote goes on, comments show the client that the connection lives."""
-    monkeypatch.setattr(completions, "_HOLD_HEAD", 0.01)
-    monkeypatch.setattr(completions, "_KEEP_ALIVE", 0.01)
+    monkeypatch.setattr(streaming, "_HOLD_HEAD", 0.01)
+    monkeypatch.setattr(streaming, "_KEEP_ALIVE", 0.01)
     async with open_upstream("42") as upstream, open_gateway(upstream) as client:
         upstream.gates = {0: asyncio.Event(), 1: asyncio.Event()}
         body = {"model": "m", "messages": [], "stream": True}
@@ -108,8 +109,7 @@ async def test_a_stream_that_tells_of_an_error_is_an_abstention() -> None:
         headers={"content-type": "text/event-stream"},
     )
     async with open_upstream(broken, "42", "42") as upstream, open_gateway(upstream) as client:
-        got = await client.chat(stream=True)
-        assert b'"content": "4"' in got.body
+        assert ("42", "vote") == await say(client, streamed=True)
         assert 3 == len(upstream.seen)
 
 

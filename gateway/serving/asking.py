@@ -1,0 +1,67 @@
+"""How the samples of one request are asked for: of whom, when, with which body, within which bounds."""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+
+from gateway.core.ballot import Abstention, Sample
+from gateway.core.round import Launch
+from gateway.core.units import parse_duration
+from gateway.serving.gateway import Gateway
+from gateway.serving.wanted import Wanted
+from gateway.upstream.fanout import Ask
+from gateway.upstream.sampling import Asked, Bounds, Listener, take_sample
+from gateway.wire.headers import Pairs
+
+
+def asker(
+    gateway: Gateway,
+    wanted: Wanted,
+    headers: Pairs,
+    *,
+    background: bool = False,
+    listener: Listener | None = None,
+    usable: Callable[[], None] | None = None,
+) -> Ask:
+    """What `perform` asks with. In the background everybody else's samples go first.
+
+    `listener` hears streams as they come, `usable` is called for each sample that came.
+    """
+    asked = Asked(wanted.endpoint, headers, wanted.upstream_body, wanted.asks_margin)
+    bounds = _bounds(gateway, wanted, background=background)
+    began, delay = perf_counter(), _delay(wanted.policy.spread)
+    turns = {wanted.policy.lane: gateway.pool.turn(wanted.model, wanted.policy.lane)}
+    answer = wanted.plan.answer
+
+    async def ask(launch: Launch) -> Sample | Abstention:
+        if delay and (left := began + launch.index * delay - perf_counter()) > 0:
+            await asyncio.sleep(left)
+        turn = turns.get(launch.lane)
+        if turn is None:
+            turn = turns[launch.lane] = gateway.pool.turn(wanted.model, launch.lane)
+        if not turn:
+            return Abstention(launch.index, "reference")  # no such lane is up and trusted
+        outcome = await take_sample(launch, asked, turn, gateway.slots, bounds, listener)
+        if isinstance(outcome, Abstention):
+            return outcome
+        if usable is not None:
+            usable()
+        return await gateway.extractors.prepare(outcome, answer)
+
+    return ask
+
+
+def _bounds(gateway: Gateway, wanted: Wanted, *, background: bool) -> Bounds:
+    settings = gateway.settings
+    return Bounds(
+        total=wanted.policy.sample_timeout or settings.timeouts.total,
+        patience=settings.timeouts.first_byte,
+        max_answer=settings.limits.max_body,
+        background=background,
+    )
+
+
+def _delay(spread: str) -> float:
+    """Seconds between the samples of a round."""
+    kind, _, delay = spread.partition(":")
+    return parse_duration(delay) if kind == "staggered" else 0.0

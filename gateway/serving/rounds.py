@@ -1,0 +1,114 @@
+"""One vote, from its first launch to what everybody is given."""
+
+import asyncio
+from time import perf_counter
+
+from gateway.core.gate import is_disagreement, refusal_to_pin
+from gateway.core.pin import Pin, make_pin
+from gateway.core.policy import Policy
+from gateway.core.record import RoundRecord, record_round
+from gateway.core.round import Round
+from gateway.core.vote import Verdict
+from gateway.errors import DeadlineExceeded
+from gateway.serving.asking import asker
+from gateway.serving.failures import no_agreement, no_verdict
+from gateway.serving.gateway import Gateway
+from gateway.serving.landing import Landing
+from gateway.serving.live import Showing, is_live
+from gateway.serving.measuring import is_chosen, measure_later
+from gateway.serving.wanted import Wanted
+from gateway.store.lease import lead
+from gateway.store.news import News
+from gateway.upstream.fanout import perform
+from gateway.wire.headers import Pairs
+
+COLLAPSED = "scg; fwd=miss; collapsed"
+
+
+async def land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News) -> Landing:
+    """Vote within the deadline, and tell what may be shown before the end."""
+    deadline = wanted.policy.deadline or gateway.settings.timeouts.total
+    try:
+        async with asyncio.timeout(deadline):
+            landing = await _land(gateway, wanted, key, headers, news)
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
+    if landing.source == "single" and is_chosen(wanted.policy.measure):
+        measure_later(gateway, wanted, headers, landing)
+    return landing
+
+
+async def _land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News) -> Landing:
+    """A stream that is shown early is shown by whoever holds the key's lease; the others wait for the verdict."""
+    if not is_live(wanted):
+        return await _vote(gateway, wanted, key, headers, news)
+    if not wanted.is_shared(key) or wanted.replaces:
+        return await _vote(gateway, wanted, key, headers, news, Showing(wanted, news, lambda: True))
+    async with lead(gateway.store, key) as led:
+        if led.found is not None:
+            return Landing(led.found.pin, "joined", COLLAPSED, key)
+        return await _vote(gateway, wanted, key, headers, news, Showing(wanted, news, lambda: led.is_held))
+
+
+async def _vote(
+    gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News, showing: Showing | None = None
+) -> Landing:
+    """Run a round, pin its verdict, tell telemetry."""
+    began = perf_counter()
+    vote = showing.round if showing else Round(wanted.plan)
+    listener = showing.piece if showing else None
+    usable = news.sample_came if wanted.policy.k > 1 else None  # the only sample is the verdict
+    ask = asker(gateway, wanted, headers, listener=listener, usable=usable)
+
+    def record(pin: str) -> RoundRecord:
+        model, seconds = gateway.label(wanted.model), perf_counter() - began
+        return record_round(
+            vote, key=key, endpoint=wanted.endpoint.label, model=model, pin=pin, seconds=seconds
+        )
+
+    try:
+        await perform(vote, ask, showing)
+    except asyncio.CancelledError:  # out of time, or everybody left: no round, but samples that were paid for
+        gateway.metrics.samples(record("off"))
+        raise
+    seconds = perf_counter() - began
+    verdict = vote.result if isinstance(vote.result, Verdict) else None
+    pinned, fate = None, "off"
+    if verdict and not _is_rejected(verdict, wanted.policy):
+        pinned, fate = await _pin(gateway, wanted, key, verdict)
+    gateway.metrics.round(record(fate))
+    if verdict is None:
+        raise no_verdict(vote.result)
+    if pinned is None:
+        raise no_agreement(verdict, wanted.policy)
+    status = "scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss"
+    live = showing.stream if showing else None
+    return Landing(
+        pinned, _source(verdict, wanted.policy), status, key, seconds, verdict.winner.headers, live
+    )
+
+
+async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> tuple[Pin, str]:
+    """The pin that holds, and what became of ours: won, lost, refused or off."""
+    policy = wanted.policy
+    pin = make_pin(verdict, policy.name)
+    if not wanted.is_shared(key):
+        return pin, "off"
+    if refusal_to_pin(verdict, policy, wanted.max_tokens):
+        return pin, "refused"
+    ttl = policy.ttl or gateway.settings.cache.ttl
+    if wanted.replaces:
+        await gateway.store.replace(key, pin, ttl)
+        return pin, "won"
+    held = await gateway.store.pin(key, pin, ttl)
+    return held, "won" if held is pin else "lost"
+
+
+def _source(verdict: Verdict, policy: Policy) -> str:
+    if policy.lane == "reference" or verdict.arbitration in {"came", "spoiled"}:
+        return "reference"
+    return "single" if policy.k == 1 or verdict.outcome == "single" else "vote"
+
+
+def _is_rejected(verdict: Verdict, policy: Policy) -> bool:
+    return policy.on_disagreement == "reject" and is_disagreement(verdict, policy)

@@ -1,0 +1,108 @@
+"""A streamed answer whose vote is under way: what may be shown is shown at once, the rest follows the verdict."""
+
+import asyncio
+import logging
+from time import perf_counter
+
+from gateway.door.request import Request
+from gateway.door.stream import Stream
+from gateway.errors import GatewayError, Superseded
+from gateway.serving.gateway import Gateway
+from gateway.serving.landing import Landing
+from gateway.serving.render import as_stream
+from gateway.serving.responses import EVENT_STREAM, error_event
+from gateway.serving.trace import Trace
+from gateway.serving.wanted import Wanted
+from gateway.store.flights import Flight
+from gateway.wire.headers import describe
+from gateway.wire.live import NotAsShown
+from gateway.wire.sse import encode_comment
+
+_LOG = logging.getLogger(__name__)
+
+# A stream answers 200 when there is something to show or a usable sample is in, or after this long; then it says
+# every so often that it lives.
+_HOLD_HEAD = 10.0
+_KEEP_ALIVE = 5.0
+
+
+async def watch(
+    gateway: Gateway, request: Request, trace: Trace, flight: Flight[Landing], wanted: Wanted, source: str
+) -> Landing | Stream:
+    """Stream the vote while it is under way; its landing if nothing had to be sent before."""
+    landed = asyncio.ensure_future(flight.landed())
+    view = _View(gateway, request, trace, wanted, source)
+    flight.news.watch(view.see)
+    try:
+        await asyncio.wait({landed}, timeout=_HOLD_HEAD)
+        if landed.done() and view.stream is None:
+            return landed.result()
+        stream = view.stream or view.begin()
+        while not landed.done():
+            await stream.write(encode_comment("waiting for the verdict"))
+            await asyncio.wait({landed}, timeout=_KEEP_ALIVE)
+        await stream.write(view.ending(landed))
+        stream.end()
+    finally:
+        flight.news.leave(view.see)
+        landed.cancel()
+    return stream
+
+
+class _View:
+    """One client's stream. `see` is a Watcher of the vote."""
+
+    def __init__(self, gateway: Gateway, request: Request, trace: Trace, wanted: Wanted, source: str) -> None:
+        self.stream: Stream | None = None
+        self._gateway = gateway
+        self._request = request
+        self._trace = trace
+        self._wanted = wanted
+        trace.source = source
+
+    def see(self, piece: bytes) -> None:
+        """Pass on what the vote tells; its first word begins the stream."""
+        (self.stream or self.begin()).push(piece)
+
+    def begin(self) -> Stream:
+        """Send the head: what can be said of a vote that has not ended."""
+        trace = self._trace
+        fields = {
+            "x-consistency-source": trace.source,
+            "x-consistency-policy": self._wanted.policy.name,
+            "content-type": EVENT_STREAM,
+            "x-request-id": trace.request_id,
+            "cache-control": "no-cache",
+        }
+        self.stream = self._request.begin(200, fields.items())
+        self._gateway.metrics.first_chunk(trace.source, perf_counter() - trace.began)
+        return self.stream
+
+    def ending(self, landed: asyncio.Future[Landing]) -> bytes:
+        """What follows in a stream that has begun: the rest of the answer, or the error as an event."""
+        trace, form = self._trace, self._wanted.endpoint
+        try:
+            landing = landed.result()
+            trace.note(landing, source=trace.source)
+            ending = self._rest(landing)
+        except GatewayError as error:
+            trace.status = error.status
+            return error_event(form, error)
+        except Exception:  # noqa: BLE001  a response has begun: whatever goes wrong has to be said inside it
+            _LOG.exception("a bug in the gateway, request %s", trace.request_id)
+            trace.status = 500
+            return error_event(form, GatewayError("internal error; the gateway's log has more"))
+        self._gateway.metrics.returned(landing.pin.returned)
+        return ending
+
+    def _rest(self, landing: Landing) -> bytes:
+        pin, include_usage = landing.pin, self._wanted.include_usage
+        told = describe(pin, self._trace.source, landing.key)
+        if landing.live is None:
+            return as_stream(self._wanted.endpoint, pin, include_usage=include_usage, told=told)
+        try:
+            return landing.live.finish(
+                pin.body, streamed=pin.streamed, include_usage=include_usage, told=told
+            )
+        except NotAsShown as error:
+            raise Superseded("another verdict was pinned while this one was shown; ask again") from error

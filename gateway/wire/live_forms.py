@@ -1,0 +1,19 @@
+"""Which endpoints can be shown while they are voted on."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from gateway.wire.forms.completions import CHAT, COMPLETIONS
+from gateway.wire.forms.form import Form
+from gateway.wire.live import LiveForm
+from gateway.wire.live_chunks import CHAT_LIVE, COMPLETIONS_LIVE
+
+_FORMS: Mapping[str, LiveForm] = MappingProxyType({
+    CHAT.path: CHAT_LIVE,
+    COMPLETIONS.path: COMPLETIONS_LIVE,
+})  # fmt: skip
+
+
+def live_form(form: Form) -> LiveForm | None:
+    """How an endpoint streams while it is voted on; None where its streams are held until the verdict."""
+    return _FORMS.get(form.path)
