@@ -143,7 +143,11 @@ async def test_if_all_that_was_shown_is_lost_the_stream_says_so() -> None:
 async def test_a_client_that_joins_gets_what_was_shown_and_then_the_rest() -> None:
     """A second client in mid-stream has the same text, and no sample is asked for it."""
     paced = Paced(LONG, 6), Paced(LONG, 6)
-    async with open_upstream(*paced) as upstream, open_gateway(upstream) as client, streaming(client) as first:
+    async with (
+        open_upstream(*paced) as upstream,
+        open_gateway(upstream) as client,
+        streaming(client) as first,
+    ):
         await first.until(LONG[:6])
         async with streaming(client, stream_options={"include_usage": True}) as second:
             await second.until(LONG[:6])
