@@ -176,12 +176,15 @@ class Metrics:
         for fate, number in zip(_FATES, fates, strict=True):
             if number:
                 self._samples.labels(record.model, record.policy, fate).inc(number)
+        self._tokens.labels("spent").inc(record.tokens)
 
     def round(self, record: RoundRecord) -> None:
         """Count a round that has ended."""
         by = (record.model, record.policy)
         self._rounds.labels(*by, record.outcome).inc()
         self.samples(record)
+        for margin in record.margins:
+            self._margin.labels(*by).observe(margin)
         if record.saved:
             self._saved.labels(*by).inc(record.saved)
         if record.pin != "off":
@@ -193,7 +196,6 @@ class Metrics:
         self._agreement.labels(*by).observe(verdict.agreement)
         self._answers.labels(*by).observe(verdict.distinct_answers)
         self._texts.labels(*by).observe(verdict.distinct_texts)
-        self._tokens.labels("spent").inc(verdict.tokens)
         if verdict.divergence is not None:
             self._divergence.labels(*by).observe(verdict.divergence)
         if verdict.same_pair is not None:

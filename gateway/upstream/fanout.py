@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Action, Launch, Round
@@ -68,7 +68,8 @@ async def _perform_observed(vote: Round, ask: Ask, observer: Observer) -> None:
         act(vote.start())
         act(observer.wanted())
         while vote.result is None:
-            await asyncio.wait([*running.values(), wants], return_when=asyncio.FIRST_COMPLETED)
+            either: list[asyncio.Future[Any]] = [*running.values(), wants]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             for outcome in _arrived(running):
                 observer.comes(outcome)
                 act(vote.receive(outcome))

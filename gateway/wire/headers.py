@@ -85,6 +85,8 @@ def describe(pin: Pin, source: str, key: str) -> dict[str, str]:
     }
     if key:
         made["x-consistency-key"] = key
+    if pin.margin is not None:
+        made["x-consistency-margin"] = f"{pin.margin:.4g}"
     if pin.divergence is not None:
         made["x-consistency-divergence"] = str(pin.divergence)
     return made

@@ -57,7 +57,7 @@ async def test_nothing_is_measured_unless_it_is_wanted() -> None:
 
 
 @pytest.mark.parametrize(("again", "expected"), [("42", (1, 0)), ("41", (0, 1))])
-async def test_a_hit_is_voted_on_again(again: str, expected: tuple[int, int]) -> None:
+async def test_a_hit_is_voted_on_again(again: str, expected: tuple[float, float]) -> None:
     """`recheck: 1`: the round is run once more, compared with what is pinned, and changes nothing."""
     policy = PRESETS["majority"].override({"recheck": 1.0})
     async with (

@@ -13,7 +13,7 @@ from tests.doubles.upstream import HANG, Answer, Reply, chunks, open_upstream, p
 
 FRESH = {"cache-control": "no-cache"}
 USAGE = {"include_usage": True}
-HELD = {"stream": True, "consistency": {"answer": "normalized"}}
+HELD: dict[str, Any] = {"stream": True, "consistency": {"answer": "normalized"}}
 
 
 def payloads(body: bytes) -> list[bytes]:

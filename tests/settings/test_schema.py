@@ -13,7 +13,7 @@ from tests.settings.loading import URL, settings
 SCHEMA: dict[str, Any] = json.loads(json_schema())
 POLICY: dict[str, Any] = SCHEMA["$defs"]["PolicyDefinition"]["properties"]
 KEYS_OF_AN_UPSTREAM = (
-    "name url engine lane models weight max_in_flight api_key api_key_file headers ca_file revision"
+    "name url engine lane models weight max_in_flight api_key api_key_file headers ca_file trust revision"
 )
 CHOICES = [(field, value) for field, about in POLICY.items() for value in about.get("enum", [])]
 
@@ -50,7 +50,8 @@ def test_its_sections_have_exactly_the_documented_keys(section: str, keys: str) 
 @pytest.mark.parametrize(("field", "value"), CHOICES)
 def test_what_it_offers_is_taken(field: str, value: object) -> None:
     """Every choice that an editor offers for a policy's field is one that the gateway takes."""
-    made = settings(json.dumps({"vote": {field: value}}), URL).default_policy
+    upstreams = [{"url": "http://a"}, {"url": "http://b", "lane": "reference"}]
+    made = settings(json.dumps({"upstreams": upstreams, "vote": {field: value}})).default_policy
     if not isinstance(value, bool) and value != "on" and field != "accept_margin":
         assert getattr(made, field) in {value, False}
 

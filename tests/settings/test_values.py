@@ -149,7 +149,7 @@ def test_refused(line: str, said: str) -> None:
         ("{url: 'http://[llm'}", "upstreams.0.url: expected a url like http://host:8000, got '***'"),
         ("{url: 'http://llm?a=b'}", "upstreams.0.url: expected a url like http://host:8000, without user"),
         ("{url: http://a, engine: tgi}", "upstreams.0.engine: expected auto, vllm, sglang, lmdeploy, openai or torch,"),
-        ("{url: http://a, lane: reference}", "upstreams.0.lane: a reference lane is not available in this"),
+        ("{url: http://a, trust: maybe}", "upstreams.0.trust: expected on or off, got 'maybe'"),
         ("{url: http://a, lane: slow}", "upstreams.0.lane: expected fast or reference, got 'slow'"),
         ("{url: http://a, weight: 0}", "upstreams.0.weight: expected a number above 0, got 0"),
         ("{url: http://a, weight: heavy}", "upstreams.0.weight: expected a number above 0, got 'heavy'"),

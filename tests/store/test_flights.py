@@ -203,17 +203,19 @@ async def test_a_flight_outside_the_list_is_cancelled_alike() -> None:
     assert (1, 1) == vote.told
 
 
-async def test_a_vote_tells_its_waiters_of_its_first_sample(airport: Airport) -> None:
-    """What the vote notes on its flight, all who wait can see."""
+async def test_a_vote_tells_its_waiters_its_news(airport: Airport) -> None:
+    """What the vote tells on its flight, all who wait can hear."""
+    heard: list[bytes] = []
 
     async def run(flight: Flight[str]) -> str:
-        flight.first_sample.set()
+        flight.news.tell(b"so far")
         return await airport.vote.run(flight)
 
     started = airport.flights.start("key", run)
     waiting = asyncio.ensure_future(started.landed())
     joined = airport.flights.find("key")
     assert joined is started
-    await joined.first_sample.wait()
+    await turn()
+    joined.news.watch(heard.append)
     airport.vote.verdict.set_result("42")
-    assert "42" == await waiting
+    assert ("42", [b"so far"]) == (await waiting, heard)

@@ -9,7 +9,8 @@ from gateway.store.news import News
 @given(st.lists(st.binary(min_size=1, max_size=3), max_size=8), st.data())
 def test_whoever_comes_late_hears_all(pieces: list[bytes], data: st.DataObject) -> None:
     """Watchers that came before, between and after the pieces have the same bytes in the end."""
-    news, heard = News(), []
+    heard: list[bytearray] = []
+    news = News()
     for piece in [*pieces, b""]:
         if data.draw(st.booleans()):
             heard.append(bytearray())
@@ -21,7 +22,9 @@ def test_whoever_comes_late_hears_all(pieces: list[bytes], data: st.DataObject) 
 
 def test_the_first_sample_is_told_once() -> None:
     """A watcher hears of the first sample by no bytes, and of no other; one that comes late likewise."""
-    news, early, late = News(), [], []
+    early: list[bytes] = []
+    late: list[bytes] = []
+    news = News()
     news.watch(early.append)
     news.sample_came()
     news.sample_came()
@@ -31,7 +34,8 @@ def test_the_first_sample_is_told_once() -> None:
 
 def test_whoever_has_left_hears_nothing() -> None:
     """After leaving, nothing is told."""
-    news, heard = News(), []
+    heard: list[bytes] = []
+    news = News()
     news.watch(heard.append)
     news.leave(heard.append)
     news.tell(b"piece")

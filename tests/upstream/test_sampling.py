@@ -30,8 +30,8 @@ PATIENT = Timeouts(connect=30, first_byte=30, idle=30)
 BOUNDS = Bounds(total=30, patience=30, max_answer=1 << 20)
 
 
-def body(seed: int, _engine: str, *, stream: bool = False) -> bytes:
-    return json.dumps({"model": "m", "messages": [], "seed": seed, "stream": stream}).encode()
+def body(launch: Launch, _engine: str, *, stream: bool = False) -> bytes:
+    return json.dumps({"model": "m", "messages": [], "seed": launch.seed, "stream": stream}).encode()
 
 
 ASKED = Asked(forms.CHAT, [("authorization", "Bearer client"), ("content-type", "application/json")], body)
@@ -114,7 +114,7 @@ async def test_a_streamed_sample() -> None:
     """A stream is the same Sample, kept as a stream."""
     async with open_upstream("42") as far, desk(far.url) as near:
         taken = await near.take(
-            asked=replace(ASKED, body=lambda seed, engine: body(seed, engine, stream=True))
+            asked=replace(ASKED, body=lambda launch, engine: body(launch, engine, stream=True))
         )
         assert isinstance(taken, Sample)
         assert (Reply("42", tokens=3), True) == (taken.reply, taken.streamed)
@@ -127,7 +127,7 @@ async def test_what_is_sent() -> None:
         for index in (0, 2):
             await near.take(index)
         assert [CHAT, CHAT] == [seen.path for seen in far.seen]
-        assert [body(100, ""), body(102, "")] == [seen.raw for seen in far.seen]
+        assert [body(Launch(index, 100 + index), "") for index in (0, 2)] == [seen.raw for seen in far.seen]
         assert ["Bearer client"] * 2 == [seen.headers["authorization"] for seen in far.seen]
 
 
