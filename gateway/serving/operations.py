@@ -35,6 +35,9 @@ def readyz(gateway: Gateway, _request: Request, _trace: Trace) -> Answer:
         f"upstream {name} lists no models: nothing that it answers is pinned; set its api_key or revision"
         for name in gateway.pool.unknown
     ]
+    reasons += [
+        f"upstream {name} is no reference lane: {doubt}" for name, doubt in gateway.pool.doubted.items()
+    ]
     if gateway.store.is_degraded:
         reasons.append("redis is down: verdicts are pinned in memory only")
     return _json({"status": "degraded" if reasons else "ok", "reasons": reasons})

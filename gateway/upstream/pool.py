@@ -17,6 +17,7 @@ from gateway.upstream.clients import is_proxied, open_client
 from gateway.upstream.engines import PLAIN
 from gateway.upstream.looks import DOWN, PATIENCE, Look, fingerprint, list_models, look
 from gateway.upstream.slots import Slots
+from gateway.upstream.trust import Trust
 
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY = 5.0
@@ -34,7 +35,7 @@ class Upstream:
         self.meter = metrics.upstream(settings.name, self.slots)
         self.seen: Look = DOWN
         self.is_up = True  # until a look or a call says otherwise
-        self.is_trusted = True  # as a reference lane, until a probe says otherwise
+        self.trust = Trust(settings)
 
     @property
     def name(self) -> str:
@@ -106,13 +107,18 @@ class Upstream:
         if found.models or not self.seen.models:
             self.seen = found
 
+    async def probe(self) -> None:
+        """Probe it, if it is to be trusted as a reference lane and that has to be seen."""
+        headers = self.dress([("accept", "application/json")])
+        await self.trust.look(self.client, self.slots, self.seen, self.engine, headers)
+
 
 class Pool:
     """All upstreams of a process."""
 
     def __init__(self, upstreams: Sequence[Upstream], store: Store) -> None:
         self.upstreams = tuple(upstreams)
-        self.first_look = asyncio.Event()  # set once it has ended for all, well or badly
+        self.first_look = asyncio.Event()  # set once it and its probes have ended for all, well or badly
         self._store = store
         self._turns: Counter[tuple[str, ...]] = Counter()  # rounds so far by who could answer
         self._fingerprints: dict[str, str] = {}
@@ -121,6 +127,11 @@ class Pool:
     def down(self) -> list[str]:
         """Names of the upstreams that cannot be reached."""
         return [upstream.name for upstream in self.upstreams if not upstream.is_up]
+
+    @property
+    def doubted(self) -> dict[str, str]:
+        """Reference lanes that are not used as such: name and reason."""
+        return {each.name: each.trust.doubt for each in self.upstreams if each.trust.doubt}
 
     @property
     def unknown(self) -> list[str]:
@@ -179,18 +190,19 @@ class Pool:
         await asyncio.gather(*(upstream.look() for upstream in self.upstreams))
         if before != [upstream.seen for upstream in self.upstreams]:
             self._fingerprints.clear()
-        self.first_look.set()
 
     async def keep_looking(self) -> None:
         """Look for ever, every few seconds."""
         while True:
             await self.look()
+            await asyncio.gather(*(upstream.probe() for upstream in self.upstreams))
+            self.first_look.set()
             await asyncio.sleep(_LOOK_EVERY)
 
 
 def _in_lane(candidates: Sequence[Upstream], lane: str) -> Sequence[Upstream]:
     if lane == "reference":
-        return [each for each in candidates if each.settings.lane == "reference" and each.is_trusted]
+        return [each for each in candidates if each.settings.lane == "reference" and each.trust.is_given]
     if len(candidates) == 1:
         return candidates
     return [each for each in candidates if each.settings.lane == "fast"] or candidates

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.policy import PRESETS
 from gateway.settings.schema import json_schema
-from tests.settings.loading import URL, settings
+from tests.settings.loading import settings
 
 SCHEMA: dict[str, Any] = json.loads(json_schema())
 POLICY: dict[str, Any] = SCHEMA["$defs"]["PolicyDefinition"]["properties"]

@@ -283,21 +283,52 @@ async def test_one_server_has_every_turn() -> None:
 
 async def test_lanes_are_kept_apart() -> None:
     """The fast lane's turns never meet a reference upstream, nor the other way round."""
-    async with pool_of(at(name="a"), at(name="ref", lane="reference"), at(name="b")) as pool:
-        sees(pool, ["m"], ["m"], ["m"])
+    reference, doubted = (at(name=name, lane="reference", trust=name == "ref") for name in ("ref", "new"))
+    async with pool_of(at(name="a"), reference, at(name="b"), doubted) as pool:
+        sees(pool, ["m"], ["m"], ["m"], ["m"])
         assert [["a", "b"], ["b", "a"]] == turns(pool, "m", 2)
         assert ["ref"] == names(pool.turn("m", "reference"))
-        pool.upstreams[1].is_trusted = False
-        assert [] == names(pool.turn("m", "reference"))
 
 
 async def test_a_reference_lane_alone_serves_all() -> None:
     """Where every upstream is a reference lane they answer for both; a fast one never is a reference."""
-    async with pool_of(at(name="r", lane="reference"), at(name="s", lane="reference")) as pool:
+    async with pool_of(*(at(name=name, lane="reference", trust=True) for name in "rs")) as pool:
         assert ["r", "s"] == sorted(names(pool.turn("m")))
         assert ["r", "s"] == sorted(names(pool.turn("m", "reference")))
     async with pool_of(at(name="a")) as pool:
         assert [] == names(pool.turn("m", "reference"))
+
+
+@pytest.mark.parametrize(
+    ("answers", "doubt"),
+    [
+        (("42",), ""),
+        (("42", "42", "41"), "prompts have more than one text"),
+        ((500,), "answers are missing: status 500"),
+        (("",), "the model says nothing at all"),
+    ],
+)
+async def test_a_reference_lane_is_probed(answers: tuple[doubles.Answer, ...], doubt: str) -> None:
+    """One answer to each prompt makes it trusted; anything else does not, and the reason is told."""
+    async with open_upstream(*answers) as far, pool_of(at(far.url, lane="reference")) as pool:
+        await pool.look()
+        await pool.upstreams[0].probe()
+        assert [not doubt] == [bool(pool.turn("m", "reference"))]
+        assert doubt in pool.doubted.get("a", "")
+
+
+async def test_a_changed_server_is_probed_again() -> None:
+    """What is trusted is the server as it was seen: another model behind it is probed anew, the same one not."""
+    async with open_upstream() as far, pool_of(at(far.url, lane="reference")) as pool:
+        await pool.look()
+        await pool.upstreams[0].probe()
+        asked = len(far.seen)
+        await pool.upstreams[0].probe()
+        assert asked == len(far.seen)
+        far.models = listing(max_model_len=5)
+        await pool.look()
+        await pool.upstreams[0].probe()
+        assert 2 * asked == len(far.seen)
 
 
 # Headers.
@@ -376,5 +407,5 @@ async def test_a_host_that_is_no_name_is_down() -> None:
     """A URL whose host no resolver takes is a server that is down, and no end of the looking."""
     async with pool_of(at("http://a..b"), at("http://nowhere.invalid", "b")) as pool:
         await pool.look()
-        assert (["a", "b"], True) == (pool.down, pool.first_look.is_set())
+        assert ["a", "b"] == pool.down
         assert ["a", "b"] == names([*islice(pool.turn("m"), 2)])
