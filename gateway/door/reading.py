@@ -42,8 +42,8 @@ class Reading:
         self._head: Head | None = None
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
-        self._size = 0  # of the head, then of the body
+        self._body = bytearray()
+        self._size = 0  # of the head's fields
         self._missing = 0  # bytes of the body of a request whose head was recognised
         self._begun = 0  # requests that began in these bytes
         self._quiet = 0  # bytes since anything was learnt from them
@@ -79,7 +79,7 @@ class Reading:
             self._take(head, data[end : end + length])
             return data[end + length :]
         self.is_between = False
-        self._head, self._pieces = head, [data[end:]]
+        self._head, self._body = head, bytearray(data[end:])
         self._listener.begun()
         if head.expects_continue:
             self._listener.asked_to_continue()
@@ -88,11 +88,15 @@ class Reading:
     def _read_body(self, data: bytes) -> bytes:
         """More of the body of such a request; what follows the request."""
         piece, rest = data[: self._missing], data[self._missing :]
-        self._pieces.append(piece)
+        self._body += piece
         self._missing -= len(piece)
         if not self._missing and self._head is not None:
-            self._take(self._head, b"".join(self._pieces))
+            self._take_collected(self._head)
         return rest
+
+    def _take_collected(self, head: Head) -> None:
+        body, self._body = self._body, bytearray()
+        self._take(head, bytes(body))
 
     def _take(self, head: Head, body: bytes) -> None:
         self.is_between = True
@@ -116,9 +120,10 @@ class Reading:
 
     def _read_on(self, rest: bytes) -> None:
         """llhttp stops where another protocol would begin. None does here, so the request is read without the offer."""
+        parser, self._parser = self._parser, httptools.HttpRequestParser(self)
         fields = [pair for pair in self._fields if pair[0].lower() != b"upgrade"]
-        lines = [b"%b %b HTTP/1.1" % (self._parser.get_method(), self._target), *map(b": ".join, fields)]
-        self._parser = httptools.HttpRequestParser(self)
+        version = parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (parser.get_method(), self._target, version), *map(b": ".join, fields)]
         if not self.is_over:
             self._parse(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
@@ -136,7 +141,7 @@ class Reading:
         """The first byte of a request."""
         self._is_quiet = self.is_between = False
         self._begun += 1
-        self._head, self._target, self._fields, self._pieces, self._size = None, b"", [], [], 0
+        self._head, self._target, self._fields, self._body, self._size = None, b"", [], bytearray(), 0
         if not self.is_over:
             self._listener.begun()
 
@@ -169,7 +174,6 @@ class Reading:
         except ClientError as error:
             self.give_up(error)
             return
-        self._size = 0
         if head.length and head.length > self._bounds.max_body:
             self._cut(head)
         elif head.length != 0 and head.expects_continue:
@@ -180,15 +184,12 @@ class Reading:
         self._is_quiet = False
         if self.is_over or self._head is None:
             return
-        self._size += len(piece)
-        if self._size > self._bounds.max_body:
+        self._body += piece
+        if len(self._body) > self._bounds.max_body:
             self._cut(self._head)
-        else:
-            self._pieces.append(piece)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         if self.is_over or self._head is None:
             return
-        pieces, self._pieces = self._pieces, []
-        self._take(self._head, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        self._take_collected(self._head)

@@ -39,6 +39,11 @@ KEPT: dict[str, tuple[bytes, str, bool]] = {
     "HTTP/1.1": (get(), "", True),
     "HTTP/1.1 to be closed": (get("/a", CLOSE), "close", False),
     "HTTP/1.0": (get(version=b"1.0"), "close", False),
+    "HTTP/1.0 that offers to upgrade": (
+        get("/a", b"Connection: keep-alive, upgrade", b"Upgrade: a", version=b"1.0"),
+        "keep-alive",
+        True,
+    ),
     "HTTP/1.0 to be kept": (get("/a", b"Connection: keep-alive", version=b"1.0"), "keep-alive", True),
 }
 kept_and_closed = pytest.mark.parametrize(("request_", "connection", "stays"), KEPT.values(), ids=KEPT)
