@@ -45,7 +45,7 @@ class Reading:
         self._body = bytearray()
         self._size = 0  # of the head's fields
         self._missing = 0  # bytes of the body of a request whose head was recognised
-        self._begun = 0  # requests that began in these bytes
+        self._begun = 0  # requests that began in these bytes; one that offers to upgrade begins twice
         self._quiet = 0  # bytes since anything was learnt from them
         self._is_quiet = False
 
@@ -68,6 +68,7 @@ class Reading:
             elif self.is_between and (known := self._heads.find(data)):
                 data = self._recognise(*known, data)
             else:
+                self._begun = 0
                 self._parse(data)
                 return
 
@@ -105,7 +106,7 @@ class Reading:
 
     def _parse(self, data: bytes) -> None:
         is_first = self.is_between
-        self._begun, self._is_quiet = 0, True
+        self._is_quiet = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as stopped:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.door.bounds import Bounds
@@ -54,15 +54,17 @@ class Forgetful(Heads):
         pass
 
 
+OFFER = (b"Connection: upgrade", b"Upgrade: x")
 MESSAGES = [
     get(), get("/b"), post(b"hello"), post(b"world"), post(b""), chunked(b"a"), get("/c", CLOSE), post(b"x" * 101),
     form(b"POST", b"/d", b"Content-Length: 150"), b"\r\n\r\n" + get(), b"\r\n", get()[:-2], get()[:10],
-    post(get()), post(b"\r\n\r\n"), get("/e", b"Connection: upgrade", b"Upgrade: x"), b"x" * 50,
+    post(get()), post(b"\r\n\r\n"), get("/e", *OFFER), b"x" * 50,
     form(b"GET", b"/f", b"Content-Length: 1"), form(b"GET", b"a"), post(b"hello", b"Expect: 100-continue"),
     post(b"hello", b"Expect: 100-continue", version=b"1.0"),
 ]  # fmt: skip
 
 
+@settings(max_examples=500)
 @given(st.lists(st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=4), max_size=12), st.data())
 def test_remembering_changes_nothing(connections: list[list[bytes]], data: st.DataObject) -> None:
     """Connections that share their heads hear what each would hear alone, however the bytes are cut."""
@@ -89,6 +91,8 @@ def test_the_same_bytes_give_the_same_head() -> None:
     [
         get() + form(b"POST", b"/evil", b"Content-Length: 60") + b"x" * 10,
         get() + get("/evil"),
+        get() + get("/evil", *OFFER),
+        get("/a", *OFFER) + get("/evil"),
         get() + get("/evil")[:-4],
         b"\r\n\r\n" + get("/evil"),
         b"\r\n\r\n" + form(b"POST", b"/evil", b"Content-Length: 60"),
@@ -102,7 +106,14 @@ def test_nothing_foreign_is_remembered(poison: bytes) -> None:
     """Whatever comes before or after a head in the same bytes, nobody who comes later hears anything of it."""
     heads = Heads()
     read([poison], heads)
-    for data in (get(), get("/evil"), b"\r\n\r\n" + get(), post(b"hello")):
+    for data in (
+        get(),
+        get("/evil"),
+        get("/a", *OFFER),
+        get("/evil", *OFFER),
+        b"\r\n\r\n" + get(),
+        post(b"hello"),
+    ):
         assert read([data, data], Forgetful()) == read([data, data], heads)
 
 
