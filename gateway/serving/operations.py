@@ -95,6 +95,7 @@ def summary(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
         {
             "version": __version__,
             "consistency": gateway.metrics.consistency(),
+            "fields": gateway.metrics.fields.least(),
             "cache": {"degraded": gateway.store.is_degraded, **gateway.store.sizes()},
             "upstreams": {
                 upstream.name: "up" if upstream.is_up else "down" for upstream in gateway.pool.upstreams

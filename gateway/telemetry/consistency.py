@@ -5,11 +5,13 @@ question is the unit: its pairs make one share, and the rate is the mean of the 
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.core.interval import wilson
 
 _QUESTIONS = 4096  # remembered of each kind, the latest
+_FIELDS = 64  # told apart for a model and policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +73,30 @@ def _rate(kind: tuple[str, str, str], questions: OrderedDict[int, tuple[int, int
         rate=round(rate, 4),
         interval=(round(low, 4), round(high, 4)),
     )
+
+
+class FieldAgreement:
+    """How far samples agree on each field of their JSON answers, by model and policy."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, str], dict[str, tuple[float, int]]] = {}
+
+    def note(self, model: str, policy: str, fields: Iterable[tuple[str, float]]) -> None:
+        """Add a round's shares. New fields of a kind that has many already are left out."""
+        sums = self._sums.setdefault((model, policy), {})
+        for path, share in fields:
+            total, rounds = sums.get(path, (0.0, 0))
+            if rounds or len(sums) < _FIELDS:
+                sums[path] = (total + share, rounds + 1)
+
+    def least(self) -> list[dict[str, object]]:
+        """Each kind with its fields as JSON pointers, the least agreed on first, and their mean shares."""
+        return [
+            {
+                "model": model,
+                "policy": policy,
+                "fields": dict(sorted(means.items(), key=lambda each: each[1])),
+            }
+            for (model, policy), sums in sorted(self._sums.items())
+            if (means := {path: round(total / rounds, 4) for path, (total, rounds) in sums.items()})
+        ]

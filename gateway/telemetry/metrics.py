@@ -12,7 +12,7 @@ from gateway import __version__
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
-from gateway.telemetry.consistency import Ledger, Pairs, Rate
+from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs, Rate
 from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
 from gateway.telemetry.upstream_meter import RESULTS, Line, UpstreamMeter
 
@@ -57,6 +57,7 @@ class Metrics:
         self.registry = registry
         self._policies = sorted(set(policies))
         self._ledger = Ledger()
+        self.fields = FieldAgreement()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
         self._make_request_metrics()
         self._make_round_metrics()
@@ -185,6 +186,8 @@ class Metrics:
         self.samples(record)
         for margin in record.margins:
             self._margin.labels(*by).observe(margin)
+        if record.fields:
+            self.fields.note(*by, record.fields)
         if record.saved:
             self._saved.labels(*by).inc(record.saved)
         if record.pin != "off":

@@ -6,6 +6,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.core.policy import PRESETS
 from gateway.settings.model import Settings, UpstreamSettings
 from tests.doubles.gateway import open_gateway, open_gateway_for
 from tests.doubles.upstream import Reply, open_upstream
@@ -219,3 +220,13 @@ async def test_the_summary_has_the_rate() -> None:
             "interval": [0.0945, 0.9055],
         }
         assert [expected] == (await client.get("/v1/consistency/summary")).json["consistency"]
+
+
+async def test_the_summary_has_the_fields_that_disagree() -> None:
+    """Of JSON answers the summary says how far samples agree on each field, the worst one first."""
+    answers = '{"label": "a", "score": 1}', '{"label": "a", "score": 2}', '{"label": "a", "score": 1}'
+    policy = PRESETS["majority"].override({"answer": "json"})
+    async with open_upstream(*answers) as upstream, open_gateway(upstream, default_policy=policy) as client:
+        await client.chat()
+        (found,) = (await client.get("/v1/consistency/summary")).json["fields"]
+        assert [("/score", 0.6667), ("/label", 1.0)] == [*found["fields"].items()]

@@ -11,7 +11,11 @@ from tests.doubles.upstream import Paced, open_upstream
 
 async def test_a_label_that_flips_in_a_json_answer_is_voted_on() -> None:
     """JSON labels that flip under load (vllm-ascend#11317): spelling does not split the vote, the value decides."""
-    answers = '{"label": "neutral", "score": 60}', '{"score":70,"label":"weak"}', '{"score":60.0,"label":"neutral"}'
+    answers = (
+        '{"label": "neutral", "score": 60}',
+        '{"score":70,"label":"weak"}',
+        '{"score":60.0,"label":"neutral"}',
+    )
     policy = PRESETS["majority"].override({"answer": "json"})
     async with open_upstream(*answers) as upstream, open_gateway(upstream, default_policy=policy) as client:
         got = await client.chat()
@@ -40,7 +44,11 @@ async def test_tools_and_turns_reach_the_engine_as_they_were_sent() -> None:
         "model": "m",
         "messages": [
             {"role": "user", "content": [{"type": "text", "text": "User: é"}]},
-            {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": {}}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "1", "type": "function", "function": {}}],
+            },
             {"role": "tool", "tool_call_id": "1", "content": "2.50"},
         ],
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"b": 1, "a": 2.0}}}],
@@ -58,7 +66,10 @@ async def test_tools_and_turns_reach_the_engine_as_they_were_sent() -> None:
 async def test_a_cache_never_answers_for_the_other_samples() -> None:
     """Caches that equalise votes (tensorzero#1168): each sample is asked of the engine, with a seed of its own."""
     policy = PRESETS["majority"].override({"stop": "all"})
-    async with open_upstream("1", "2", "3") as upstream, open_gateway(upstream, default_policy=policy) as client:
+    async with (
+        open_upstream("1", "2", "3") as upstream,
+        open_gateway(upstream, default_policy=policy) as client,
+    ):
         got = await client.chat(temperature=0.7)
         assert (3, 3) == (len(upstream.seen), len({seen.body["seed"] for seen in upstream.seen}))
         assert ("3",) == got.about("distinct")

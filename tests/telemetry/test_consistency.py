@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.interval import wilson
-from gateway.telemetry.consistency import Ledger, Pairs
+from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs
 
 
 def pairs(question: int, same: int, different: int, spread: str = "apart") -> Pairs:
@@ -55,3 +55,12 @@ def test_the_rate_is_the_mean_of_the_shares(seen: list[tuple[int, bool]]) -> Non
         own = [same for asked, same in seen if asked == question]
         shares.append(sum(own) / len(own))
     assert [round(sum(shares) / len(shares), 4)] == [rate.rate for rate in ledger.rates()]
+
+
+def test_fields_are_bounded() -> None:
+    """However many fields answers have, 64 of a model and policy are told apart, and those go on counting."""
+    fields = FieldAgreement()
+    for _ in range(2):
+        fields.note("m", "p", [(f"/{number}", 0.5) for number in range(100)])
+    (kind,) = fields.least()
+    assert {f"/{number}": 0.5 for number in range(64)} == kind["fields"]
