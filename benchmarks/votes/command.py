@@ -18,7 +18,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.votes.asking import Asked, Way, ask_all
 from benchmarks.votes.findings import auroc, buckets, line
 from benchmarks.votes.page import page, plot
-from benchmarks.votes.problems import make_problems
+from benchmarks.votes.problems import Problem, keep_problems, make_problems, read_problems
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _RESULTS, _DOCUMENT = _ROOT / "benchmarks/results", _ROOT / "docs/accuracy.md"
@@ -37,14 +37,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, epilog="Takes about half an hour on two cores.")
     parser.add_argument("--problems", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the problems there, and ask nothing")
+    parser.add_argument("--kept", type=Path, metavar="FILE", help="take the problems from there")
     parser.add_argument("--temperature", type=float, default=0.7, help="of sampling (default: 0.7)")
     parser.add_argument("--device", default="cpu", help="the backend's (default: cpu)")
     parser.add_argument("--ports", type=int, nargs=2, default=(9801, 9802), help="of backend and gateway")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where the JSON goes")
     args = parser.parse_args(argv)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    problems = read_problems(args.kept) if args.kept else make_problems(args.problems)
+    if args.keep:
+        keep_problems(args.keep, problems)
+        return 0
     with _servers(args.ports, args.device) as url:
-        found = asyncio.run(_measure(url, args.problems, args.temperature))
+        found = asyncio.run(_measure(url, problems, args.temperature))
     found |= {"machine": describe_machine(), "device": args.device}
     found["command"] = f"python benchmarks/accuracy.py {' '.join(sys.argv[1:])}".strip()
     args.results.mkdir(parents=True, exist_ok=True)
@@ -64,8 +70,8 @@ def _servers(ports: Sequence[int], device: str) -> Iterator[str]:
         yield gateway
 
 
-async def _measure(url: str, number: int, temperature: float) -> dict[str, Any]:
-    problems, began = make_problems(number), monotonic()
+async def _measure(url: str, problems: Sequence[Problem], temperature: float) -> dict[str, Any]:
+    began = monotonic()
     found: dict[str, list[Asked]] = {}
     singles: list[Asked] = []
     for at in range(_SINGLES):
@@ -80,7 +86,7 @@ async def _measure(url: str, number: int, temperature: float) -> dict[str, Any]:
         lines.append(line(way.title, way.k, way.stop, found[way.title], full if is_rule else None))
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "problems": number,
+        "problems": len(problems),
         "temperature": temperature,
         "seconds": round(monotonic() - began),
         "lines": [asdict(each) for each in lines],
@@ -91,7 +97,7 @@ async def _measure(url: str, number: int, temperature: float) -> dict[str, Any]:
     }
 
 
-async def _told(url: str, temperature: float, way: Way, problems: Sequence[Any]) -> list[Asked]:
+async def _told(url: str, temperature: float, way: Way, problems: Sequence[Problem]) -> list[Asked]:
     began = monotonic()
     asked = await ask_all(url, "demo", temperature, way, problems)
     right = sum(each.is_right for each in asked)

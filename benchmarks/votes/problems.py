@@ -1,6 +1,8 @@
 """Sums that nobody has seen: reasoning-gym's chain sums, written as the demo model's questions are."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 _SEED = 900_000  # item i is made from seed + i; the demo model learnt from another generator altogether
 
@@ -11,6 +13,16 @@ class Problem:
 
     question: str
     answer: str
+
+
+def keep_problems(path: Path, problems: list[Problem]) -> None:
+    """Write problems, for a machine without the generator."""
+    path.write_text(json.dumps([asdict(each) for each in problems], indent=0) + "\n")
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """Problems that were kept."""
+    return [Problem(**each) for each in json.loads(path.read_text())]
 
 
 def make_problems(number: int) -> list[Problem]:
