@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--kept", type=Path, metavar="FILE", help="take the problems from there")
     parser.add_argument("--temperature", type=float, default=0.7, help="of sampling (default: 0.7)")
     parser.add_argument("--device", default="cpu", help="the backend's (default: cpu)")
+    parser.add_argument("--batch", type=int, default=16, help="the backend's --max-batch-size (default: 16)")
     parser.add_argument("--ports", type=int, nargs=2, default=(9801, 9802), help="of backend and gateway")
     parser.add_argument("--results", type=Path, default=_RESULTS, help="where the JSON goes")
     args = parser.parse_args(argv)
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.keep:
         keep_problems(args.keep, problems)
         return 0
-    with _servers(args.ports, args.device) as url:
+    with _servers(args.ports, args.device, args.batch) as url:
         found = asyncio.run(_measure(url, problems, args.temperature))
     found |= {"machine": describe_machine(), "device": args.device}
     found["command"] = f"python benchmarks/accuracy.py {' '.join(sys.argv[1:])}".strip()
@@ -62,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _servers(ports: Sequence[int], device: str) -> Iterator[str]:
+def _servers(ports: Sequence[int], device: str, batch: int) -> Iterator[str]:
     backend, gateway = (f"http://127.0.0.1:{port}" for port in ports)
-    torch = ["backend", "torch", "--device", device, "--port", str(ports[0])]
+    torch = ["backend", "torch", "--device", device, "--port", str(ports[0]), "--max-batch-size", str(batch)]
     serve = ["gateway", "serve", "--upstream-url", backend, "--port", str(ports[1])]
     with running(torch, f"{backend}/health"), running(serve, f"{gateway}/readyz"):
         yield gateway
