@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from gateway.cli.demo import _free_port
-from tests.cli.commands import SCG, environment, http_server
+from tests.cli.commands import SCG, environment, http_server, scg
 
 # What takes long to import and serves no start like the one below.
 HEAVY = {"aiohttp", "pydantic", "pydantic_settings", "yaml", "redis", "hiredis"}
@@ -33,6 +34,32 @@ def test_serves_until_a_signal(number: signal.Signals) -> None:
             finally:
                 process.send_signal(number)
             assert process.wait(30) == 0
+
+
+@pytest.mark.processes
+def test_a_port_in_use_is_exit_code_2() -> None:
+    """One line says where nobody can listen, and why."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = scg("serve", "--upstream-url", "http://127.0.0.1:9", "--port", port)
+    assert 2 == ended.returncode
+    assert f"scg: cannot listen on 127.0.0.1:{port}: " in ended.stderr
+
+
+@pytest.mark.processes
+def test_an_ipv6_address_is_told_as_a_url_has_it() -> None:
+    """The line that says where the gateway listens can be copied into a client."""
+    command = [*SCG, "serve", "--upstream-url", "http://127.0.0.1:9", "--host", "::1", "--port", "0"]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            (told,) = list(iter_until(process.stderr, "listening on"))[-1:]
+            url = told.split("base URL ")[1].strip().removesuffix("/v1")
+            assert url.startswith("http://[::1]:")
+            with urllib.request.urlopen(f"{url}/healthz", timeout=30) as response:
+                assert response.status == 200
+        finally:
+            process.terminate()
 
 
 @pytest.mark.processes

@@ -1,10 +1,8 @@
-"""What surrounds every request: refusals in OpenAI's shape, counts, and what a start does without."""
+"""What surrounds every request: refusals in OpenAI's shape, and counts."""
 
 import asyncio
 import gzip
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -77,11 +75,3 @@ async def test_compressed_requests() -> None:
         body = gzip.compress(json.dumps(HELLO).encode())
         assert "42" == (await client.post("/v1/chat/completions", body, {"content-encoding": "gzip"})).content
         assert ("cache",) == (await client.chat()).about("source")
-
-
-@pytest.mark.processes
-def test_what_a_start_does_without() -> None:
-    """aiohttp is for upstreams behind a proxy: the gateway starts without it and what it needs."""
-    program = "import gateway.app, sys; print({'aiohttp', 'yarl', 'multidict'} & set(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "set()\n" == ran.stdout
