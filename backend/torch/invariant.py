@@ -18,7 +18,6 @@ cure by kernels of one shape; fixing the operands' shape instead needs no kernel
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -179,16 +178,16 @@ class InvariantRunner:
         return torch.stack([found[at] for at in range(len(pieces))])
 
     def _cut(self, pieces: Sequence[Piece]) -> Iterator[list[_Token]]:
-        """Full tiles. None has more ends of pieces than an answer's tile, so that logits have one shape too."""
-        for is_prompt, group in groupby(_tokens(pieces), lambda pair: pair[0]):
-            size = self._tiles.prompt if is_prompt else self._tiles.answer
+        """Full tiles, answers' first. None has more ends of pieces than an answer's tile: logits have one shape too."""
+        for is_prompt, size in ((False, self._tiles.answer), (True, self._tiles.prompt)):
             tile: list[_Token] = []
-            for _, token in group:
+            num_ends = 0
+            for token in _tokens(pieces, is_prompt=is_prompt):
                 tile.append(token)
-                ends = sum(one.piece is not None for one in tile)
-                if len(tile) == size or ends == self._tiles.answer:
+                num_ends += token.piece is not None
+                if len(tile) == size or num_ends == self._tiles.answer:
                     yield self._filled(tile, size)
-                    tile = []
+                    tile, num_ends = [], 0
             if tile:
                 yield self._filled(tile, size)
 
@@ -208,8 +207,10 @@ class InvariantRunner:
         return self._model.forward(tokens, positions, layout, torch.tensor(keep, device=rows.device))
 
 
-def _tokens(pieces: Sequence[Piece]) -> Iterator[tuple[bool, _Token]]:
+def _tokens(pieces: Sequence[Piece], *, is_prompt: bool) -> Iterator[_Token]:
+    """All tokens of one kind."""
     for at, piece in enumerate(pieces):
-        for step, token in enumerate(piece.tokens):
-            is_end = step == len(piece.tokens) - 1
-            yield piece.is_prompt, _Token(piece.row, piece.start + step, token, at if is_end else None)
+        if piece.is_prompt == is_prompt:
+            *before, last = zip(range(piece.start, piece.end), piece.tokens, strict=True)
+            yield from (_Token(piece.row, *one) for one in before)
+            yield _Token(piece.row, *last, piece=at)

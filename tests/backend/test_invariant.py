@@ -1,7 +1,6 @@
 """The cure: with `--batch-invariant` a row's logits are bitwise the same whoever else is computed, and how."""
 
 import random
-from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -12,53 +11,15 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3Config
 
 from backend.errors import UsageError
-from backend.torch.attention import Piece, Runner, install
+from backend.torch.attention import install
 from backend.torch.config import EngineConfig
 from backend.torch.invariant import BLOCK, InvariantRunner, batch_invariant, check_invariance
 from backend.torch.memory import need
 from backend.torch.model import Model
 from backend.torch.padded import PaddedRunner
-from backend.torch.pool import Pool
+from tests.backend.compositions import LENGTH, PROMPT, answer_logits, pool_for, rounds_that_differ
 
 pytestmark = pytest.mark.backend
-
-# A second block of keys begins in the middle of the prompt, a third in that of the answer.
-ROWS, LENGTH, PROMPT = 6, 2 * BLOCK + 6, 2 * BLOCK - 6
-
-
-def pool_for(model: Model) -> Pool:
-    weights = next(iter(model.network.parameters()))
-    return Pool(model.need.shape, ROWS * LENGTH, ROWS, LENGTH, like=weights)
-
-
-def text(dice: random.Random) -> list[int]:
-    return dice.choices(range(30, 200), k=LENGTH)
-
-
-def cut(tokens: Sequence[int], row: int, longest: int, dice: random.Random) -> Iterator[Piece]:
-    """A prompt in slices of random lengths, then an answer token by token."""
-    start = 0
-    while start < len(tokens):
-        size = min(dice.randint(1, longest), PROMPT - start) if start < PROMPT else 1
-        yield Piece(row, start, tokens[start : start + size], is_prompt=start < PROMPT)
-        start += size
-
-
-def answer_logits(runner: Runner, pool: Pool, tokens: Sequence[int], dice: random.Random) -> torch.Tensor:
-    """Logits of the prompt's last token and of the answer's, among strangers that come, go and stand anywhere."""
-    rows = [pool.take(LENGTH) for _ in range(dice.randint(1, ROWS))]
-    strangers = [cut(text(dice), row, dice.choice([1, 5, 20]), dice) for row in rows[1:]]
-    found = []
-    for piece in cut(tokens, rows[0], dice.choice([20, 40, LENGTH]), dice):
-        mates = [one for stranger in strangers if dice.random() < 0.7 and (one := next(stranger, None))]
-        pieces = [*mates, piece]
-        dice.shuffle(pieces)
-        logits = runner.run(pieces)
-        if piece.end >= PROMPT:
-            found.append(logits[pieces.index(piece)])
-    for row in rows:
-        pool.release(row, LENGTH)
-    return torch.stack(found)
 
 
 @pytest.mark.parametrize(("dtype", "threads"), [("bfloat16", 1), ("bfloat16", 2), ("float32", 2)])
@@ -83,13 +44,6 @@ def test_logits_are_bitwise_the_same(noisy: Model, dtype: str, threads: int) -> 
 
     assert 0 == differing[InvariantRunner]
     assert differing[PaddedRunner] > 0
-
-
-def rounds_that_differ(runner: Runner, pool: Pool, rounds: int = 3) -> int:
-    """Rounds whose logits are not bitwise those of the first."""
-    tokens = text(random.Random(0))
-    first, *others = (answer_logits(runner, pool, tokens, random.Random(seed)) for seed in range(1 + rounds))
-    return sum(not torch.equal(first, other) for other in others)
 
 
 SMALL: dict[str, Any] = {
