@@ -18,8 +18,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -48,6 +48,7 @@ _ROWS = {"cpu": 6, "cuda": 48}
 Prompt = tuple[int, ...]
 Answers = list[tuple[Prompt, tuple[int, ...]]]
 Ask = Callable[[Sequence[Prompt]], Answers]
+Engine = Callable[[], AbstractContextManager[Ask]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def measure(model: Model, config: EngineConfig, options: argparse.Namespace) -> 
     runs = []
     for in_flight in options.in_flight:
         at_once = replace(config, max_batch_size=in_flight)
-        engines = {
+        engines: dict[str, Engine] = {
             "plain": ours(model, at_once, options.tokens),
             "batch-invariant": ours(model, replace(at_once, batch_invariant=True), options.tokens),
             "transformers": theirs(model, in_flight, options.tokens),
@@ -161,7 +162,7 @@ def measure(model: Model, config: EngineConfig, options: argparse.Namespace) -> 
     return runs
 
 
-def compared(engines: dict[str, Ask], in_flight: int, options: argparse.Namespace) -> list[Run]:
+def compared(engines: dict[str, Engine], in_flight: int, options: argparse.Namespace) -> list[Run]:
     """All engines take turns at the same requests, so that a busy minute is shared; the first turn is not counted."""
     dice = random.Random(1)
     prompts = [tuple(dice.choices(range(30, 200), k=dice.randint(4, 60))) for _ in range(_PROMPTS)]
@@ -170,11 +171,13 @@ def compared(engines: dict[str, Ask], in_flight: int, options: argparse.Namespac
     texts: dict[str, set[Any]] = defaultdict(set)
     for turn in range(options.turns + 1):
         dice.shuffle(requests)
-        for name, ask in engines.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            texts[name] |= set(ask(requests))
+        for name, engine in engines.items():
+            with engine() as ask:
+                wall, cpu = time.perf_counter(), time.process_time()
+                texts[name] |= set(ask(requests))
+                spent = (time.perf_counter() - wall, time.process_time() - cpu)
             if turn:
-                times[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+                times[name].append(spent)
     num_tokens = len(requests) * options.tokens
     return [_run(name, in_flight, requests, num_tokens, times[name], texts[name]) for name in engines]
 
@@ -203,7 +206,7 @@ def _run(
     )
 
 
-def ours(model: Model, config: EngineConfig, tokens: int) -> Ask:
+def ours(model: Model, config: EngineConfig, tokens: int) -> Engine:
     """Our scheduler, from the first step to the last."""
     scheduler = new_scheduler(model, config)
     params = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True)
@@ -217,11 +220,11 @@ def ours(model: Model, config: EngineConfig, tokens: int) -> Ask:
             scheduler.step()
         return [(one.request.prompt, tuple(one.output)) for one in generations]
 
-    return ask
+    return lambda: nullcontext(ask)
 
 
-def theirs(model: Model, in_flight: int, tokens: int) -> Ask:
-    """`generate_batch` of transformers, its manager kept warm between turns."""
+def theirs(model: Model, in_flight: int, tokens: int) -> Engine:
+    """Transformers' manager of continuous batching; its start, which may capture CUDA graphs, is not timed."""
     from transformers import ContinuousBatchingConfig, GenerationConfig
 
     network: Any = copy.deepcopy(model.network)
@@ -233,16 +236,26 @@ def theirs(model: Model, in_flight: int, tokens: int) -> Ask:
         max_requests_per_batch=in_flight, num_blocks=4 * in_flight + 8, max_batch_tokens=2048
     )
 
-    def ask(prompts: Sequence[Prompt]) -> Answers:
-        answers = network.generate_batch(
-            [list(prompt) for prompt in prompts],
-            generation_config=generation,
-            continuous_batching_config=batching,
-            persistent_manager=True,
-        )
-        return [(tuple(one.prompt_ids), tuple(one.generated_tokens)) for one in answers.values()]
+    @contextmanager
+    def engine() -> Iterator[Ask]:
+        with network.continuous_batching_context_manager(
+            generation, continuous_batching_config=batching, timeout=5
+        ) as manager:
 
-    return ask
+            def ask(prompts: Sequence[Prompt]) -> Answers:
+                manager.add_requests([list(prompt) for prompt in prompts], max_new_tokens=tokens)
+                found: Answers = []
+                while len(found) < len(prompts):
+                    answer = manager.get_result(timeout=1)
+                    if answer is not None and answer.is_finished():
+                        found.append((tuple(answer.prompt_ids), tuple(answer.generated_tokens)))
+                    elif not manager.is_running():
+                        raise RuntimeError("transformers' continuous batching ended early")
+                return found
+
+            yield ask
+
+    return engine
 
 
 def table(runs: Sequence[Run]) -> str:

@@ -20,8 +20,7 @@ def new_scheduler(model: Model, config: EngineConfig) -> Scheduler:
         UsageError: there is too little memory, or the model does something that the engine cannot.
     """
     places = num_places(model.need, config, model.device, model.max_len, loaded=True)
-    like = torch.empty(0, dtype=model.dtype, device=model.device)
-    pool = Pool(model.need.shape, places, config.max_batch_size, model.max_len, like=like)
+    pool = _pool(model, config, places)
     runner = InvariantRunner(model, pool) if config.batch_invariant else PaddedRunner(model, pool)
     row = pool.take(1)
     try:
@@ -30,3 +29,12 @@ def new_scheduler(model: Model, config: EngineConfig) -> Scheduler:
         raise UsageError(f"--model {model.root}: cannot be run: {str(error).splitlines()[0]}") from error
     pool.release(row, 1)
     return Scheduler(runner, pool, config.step_tokens(model.device.type))
+
+
+def _pool(model: Model, config: EngineConfig, places: int) -> Pool:
+    like = torch.empty(0, dtype=model.dtype, device=model.device)
+    try:
+        return Pool(model.need.shape, places, config.max_batch_size, model.max_len, like=like)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"no memory for keys and values of {places} tokens: {reason}") from error

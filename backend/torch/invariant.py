@@ -17,7 +17,7 @@ cure by kernels of one shape; fixing the operands' shape instead needs no kernel
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -122,6 +122,7 @@ class _Tile:
     written: Tensor
     places: Tensor
     positions: Tensor
+    masks: dict[tuple[int, int | None], Tensor] = field(default_factory=dict)
 
     def attend(self, heads: Heads, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         self.pool.write(heads.layer, self.written, key, value)
@@ -135,7 +136,7 @@ class _Tile:
         for start in range(0, self.places.shape[1], BLOCK):
             keys, values = self._block(heads.layer, start)
             scores = torch.bmm(scaled, keys.transpose(1, 2)).unflatten(0, (tokens, -1))
-            scores = scores.masked_fill(~self._mask(start, heads.window), -torch.inf).flatten(0, 1)
+            scores = scores.masked_fill(self._hidden(start, heads.window), -torch.inf).flatten(0, 1)
             highest, before = torch.maximum(highest, scores.amax(dim=-1, keepdim=True)), highest
             weights, kept = torch.exp(scores - highest), torch.exp(before - highest)
             total = total * kept + weights.sum(dim=-1, keepdim=True)
@@ -150,12 +151,14 @@ class _Tile:
             for part in parts
         ]
 
-    def _mask(self, start: int, window: int | None) -> Tensor:
-        """Which keys of a block each token sees, [tokens, 1, 1, BLOCK]."""
-        key = torch.arange(start, start + BLOCK, device=self.positions.device)
-        query = self.positions[:, None]
-        seen = key <= query if window is None else (key <= query) & (key > query - window)
-        return seen[:, None, None]
+    def _hidden(self, start: int, window: int | None) -> Tensor:
+        """Which keys of a block each token does not see, [tokens, 1, 1, BLOCK]."""
+        if (start, window) not in self.masks:
+            key = torch.arange(start, start + BLOCK, device=self.positions.device)
+            query = self.positions[:, None]
+            hidden = key > query if window is None else (key > query) | (key <= query - window)
+            self.masks[start, window] = hidden[:, None, None]
+        return self.masks[start, window]
 
 
 class InvariantRunner:

@@ -1,6 +1,7 @@
 """How much memory there is for keys and values, found out before anything large is loaded."""
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,19 @@ def num_places(need: Need, config: EngineConfig, device: torch.device, max_len: 
             f"{source}: one request of {max_len} tokens takes {_shown(max_len * need.token)}; "
             f"allow more or lower --max-model-len"
         )
-    return min(places, config.max_batch_size * max_len)
+    places = min(places, config.max_batch_size * max_len)
+    if device.type == "cpu" and (there := _free_ram()) is not None and places * need.token > there:
+        raise UsageError(f"{source}: {_shown(places * need.token)} would be used, {_shown(there)} are free")
+    return places
+
+
+def _free_ram() -> int | None:
+    """Bytes that programs may still take, by Linux's own estimate; None where it cannot be had."""
+    try:
+        found = re.search(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
 
 
 def _free_on_gpu(need: Need, config: EngineConfig, *, loaded: bool) -> tuple[int, str]:
@@ -124,7 +137,7 @@ def _stored(path: Path) -> int:
 
 def _shown(size: int) -> str:
     """Bytes as a person reads them: 1.5 GiB, 12 MiB."""
-    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+    for unit, name in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if size >= unit:
             return f"{size / unit:.3g} {name}"
     return f"{size} B"

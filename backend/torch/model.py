@@ -102,13 +102,20 @@ def load(config: EngineConfig) -> Model:
     return Model(
         name=config.name,
         root=f"{RANDOM}-{_RANDOM_WIDTH}x{_RANDOM_LAYERS}-seed{config.seed}" if is_random else config.model,
-        network=network.to(device, dtype),
+        network=_moved(config.model, network, device, dtype),
         tokenizer=tokenizer.with_ends(_end_tokens(network)),
         device=device,
         dtype=dtype,
         max_len=max_len,
         need=takes,
     )
+
+
+def _moved(name: str, network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    try:
+        return network.to(device, dtype)
+    except torch.OutOfMemoryError as error:
+        raise UsageError(f"--model {name}: does not fit: {_first_line(error)}") from error
 
 
 def _prepare(config: EngineConfig, network: nn.Module) -> None:

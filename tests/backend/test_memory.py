@@ -62,6 +62,14 @@ def test_one_request_must_fit() -> None:
     )
 
 
+def test_more_than_the_machine_has() -> None:
+    """Memory that is not there is refused at the start, not met in the middle of an answer."""
+    config = EngineConfig(kv_cache_memory=2**60, max_batch_size=2**40)
+
+    with pytest.raises(UsageError, match=r"^--kv-cache-memory 1\.05e\+06 TiB: .* are free$"):
+        num_places(NEED, config, CPU, 2**10, loaded=False)
+
+
 def test_a_share_of_a_gpu_is_for_gpus() -> None:
     """On a CPU the option would do nothing, so it is refused."""
     with pytest.raises(UsageError, match=r"^--gpu-memory-utilization 0\.5: "):
