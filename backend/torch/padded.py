@@ -30,15 +30,17 @@ class _Group:
 
     Attributes:
         queries: [rows, longest piece], which token of the pass each is; padding repeats the first.
-        is_query: the same shape, False where it is padding.
         query_positions: the same shape.
+        sources: which of these, rows and columns counted through, are no padding.
+        targets: which tokens of the pass those are.
         key_positions: [rows, longest row], negative where it is padding.
         places: the same shape, of the pool.
     """
 
     queries: Tensor
-    is_query: Tensor
     query_positions: Tensor
+    sources: Tensor
+    targets: Tensor
     key_positions: Tensor
     places: Tensor
     masks: dict[int | None, Tensor] = field(default_factory=dict)
@@ -64,8 +66,8 @@ class _Padded:
         self.pool.write(heads.layer, self.written, key, value)
         result = torch.empty_like(query)
         for group in self.groups:
-            found = self._attended(heads, group, query[group.queries])
-            result[group.queries[group.is_query]] = found[group.is_query]
+            found = self._attended(heads, group, query[group.queries]).flatten(0, 1)
+            result.index_copy_(0, group.targets, found.index_select(0, group.sources))
         return result
 
     def _attended(self, heads: Heads, group: _Group, query: Tensor) -> Tensor:
@@ -123,19 +125,21 @@ class PaddedRunner:
         def column(values: list[int]) -> Tensor:
             return torch.tensor(values, device=self._model.device)[:, None]
 
-        def ending_at(ends: Tensor) -> Tensor:
+        def ending_at(ends: list[int]) -> Tensor:
             """Counts up to each end, all ends in the last column."""
-            width = int(ends.max())
-            return torch.arange(width, device=ends.device) - (width - ends)
+            width = max(ends)
+            return torch.arange(width, device=self._model.device) - (width - column(ends))
 
-        count = column([len(piece.tokens) for piece in pieces])
-        steps = ending_at(count)
-        key_positions = ending_at(column([piece.end for piece in pieces]))
+        steps = ending_at([len(piece.tokens) for piece in pieces])
+        key_positions = ending_at([piece.end for piece in pieces])
         rows = column([piece.row for piece in pieces])
+        queries = column(list(firsts)) + steps.clamp(min=0)
+        sources = (steps >= 0).flatten().nonzero()[:, 0]
         return _Group(
-            queries=column(list(firsts)) + steps.clamp(min=0),
-            is_query=steps >= 0,
+            queries=queries,
             query_positions=column([piece.start for piece in pieces]) + steps.clamp(min=0),
+            sources=sources,
+            targets=queries.flatten()[sources],
             key_positions=key_positions,
             places=self._pool.table[rows, key_positions.clamp(min=0)].where(key_positions >= 0, 0),
         )
