@@ -24,7 +24,7 @@ class NotAsShown(ValueError):
 class Said:
     """What a piece of a sample's stream adds, in this order."""
 
-    reasoning: tuple[tuple[str, str], ...] = ()  # by the name of its member; shown, never voted on
+    reasoning: tuple[tuple[str, str], ...] = ()  # by name, as the form calls it; shown, never voted on
     text: str = ""  # voted on, shown as far as the majority shares it
     is_held: bool = False  # what comes from here on, such as tool calls, is shown with the verdict
 

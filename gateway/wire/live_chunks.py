@@ -7,8 +7,8 @@ import msgspec
 
 from gateway.wire.chunks import Json, Stream, read_stream, split
 from gateway.wire.forms.form import Events
-from gateway.wire.live import NotAsShown
 from gateway.wire.live_reader import EMPTY, REASONING, TEXT, ChunkReader, first_choice
+from gateway.wire.live_shown import Shown
 from gateway.wire.pairs import Joiner, encode, parse
 from gateway.wire.sse import DONE, encode_event
 
@@ -84,8 +84,7 @@ class ChunkWriter:
             return Events(tuple(map(encode_event, stream.chunks)), encode_event(DONE), stream.usage)
         cut = _Cut(shown, self._reasoned, is_own=self._is_own(stream))
         chunks = [chunk for data in stream.chunks if (chunk := cut.less(parse(data))) is not None]
-        if not cut.is_done:
-            raise NotAsShown("the answer is shorter than what was shown")
+        cut.shown.end()
         usage = encode({**parse(stream.usage), **self._head}) if stream.usage else b""
         frames = tuple(encode_event(encode({**chunk, **self._head})) for chunk in chunks)
         return Events(frames, encode_event(DONE), usage)
@@ -105,16 +104,10 @@ class _Cut:
     """Takes from an answer's chunks, one after the other, what a client has already got."""
 
     def __init__(self, shown: str, reasoned: Mapping[str, int], *, is_own: bool) -> None:
-        self._shown = shown
-        self._done = 0  # characters of it that have been cut
+        self.shown = Shown(shown)
         self._reasoned = dict(reasoned)  # characters still to be cut
         self._goes_on = is_own or not reasoned  # whether reasoning may follow: never that of two samples
         self._joiners: dict[str, Joiner] = {}
-
-    @property
-    def is_done(self) -> bool:
-        """Whether all that was shown was found."""
-        return self._done == len(self._shown)
 
     def less(self, chunk: Json) -> Json | None:
         """What is new in a chunk; None if there is nothing."""
@@ -136,14 +129,7 @@ class _Cut:
         if not isinstance(value, str) or not (name == TEXT or name in REASONING):
             return value
         whole = self._joiners.setdefault(name, Joiner()).add(value)
-        return self._text(whole) if name == TEXT else self._reasoning(name, whole)
-
-    def _text(self, text: str) -> str:
-        length = min(len(text), len(self._shown) - self._done)
-        if length and not self._shown.startswith(text[:length], self._done):
-            raise NotAsShown("the answer parts from what was shown")
-        self._done += length
-        return text[length:]
+        return self.shown.less(whole) if name == TEXT else self._reasoning(name, whole)
 
     def _reasoning(self, name: str, text: str) -> str:
         if not self._goes_on:

@@ -1,5 +1,6 @@
-"""Reads the streams of chat completions and completions while they come, both in one way."""
+"""Reads streams while they come: what all forms have in common, and chat completions and completions in one way."""
 
+from abc import ABC, abstractmethod
 from itertools import chain
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 from gateway.wire.chunks import Json
 from gateway.wire.live import Said
 from gateway.wire.pairs import Joiner, parse
-from gateway.wire.sse import DONE, EventDecoder
+from gateway.wire.sse import DONE, Event, EventDecoder
 
 TEXT, REASONING = "content", frozenset({"reasoning", "reasoning_content"})
 EMPTY: tuple[Any, ...] = (None, "", [], {})
@@ -41,37 +42,52 @@ class _Chunk(msgspec.Struct):
 _PLAIN = msgspec.json.Decoder(_Chunk)
 
 
-class ChunkReader:
-    """Reads one sample's chunks. Members that nobody here knows are left to the verdict."""
+class StreamReader(ABC):
+    """Reads one sample's stream event by event, as far as it may be shown."""
 
     def __init__(self) -> None:
         self.opening = b""
         self._decoder = EventDecoder()
-        self._joiners: dict[str, Joiner] = {}
         self._is_over = False  # nothing more of this sample is shown before the verdict
 
     def feed(self, piece: bytes) -> Said:
-        """What the chunks say that these bytes complete."""
+        """What the events say that these bytes complete."""
         if self._is_over:
             return _NOTHING
         said: dict[str, str] = {}
         is_held = False
         for event in self._decoder.feed(piece):
             try:
-                is_held = self._take(event.data, said)
-                self._is_over = is_held or event.data == DONE
+                is_held = self._take(event, said)
             except (ValueError, RecursionError):  # whoever reads the whole stream says what is wrong with it
                 self._is_over = True
-            if self._is_over:
+            if is_held or self._is_over:
+                self._is_over = True
                 break
         if not said and not is_held:
             return _NOTHING
         text = said.pop(TEXT, "")
         return Said(tuple(said.items()), text, is_held)
 
-    def _take(self, data: bytes, said: dict[str, str]) -> bool:
-        """Add what a chunk says; whether it also has what is not shown before the verdict."""
+    @abstractmethod
+    def _take(self, event: Event, said: dict[str, str]) -> bool:
+        """Add what an event says; whether it also has what is not shown before the verdict.
+
+        Sets `opening`, and `_is_over` at the end of the answer. ValueError for what is no event of this form.
+        """
+
+
+class ChunkReader(StreamReader):
+    """Reads one sample's chunks. Members that nobody here knows are left to the verdict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._joiners: dict[str, Joiner] = {}
+
+    def _take(self, event: Event, said: dict[str, str]) -> bool:
+        data = event.data
         if data == DONE:
+            self._is_over = True
             return False
         try:
             choice = _PLAIN.decode(data).choices[0]

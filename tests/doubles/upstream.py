@@ -183,15 +183,24 @@ async def _stream(request: web.Request, payloads: Sequence[bytes]) -> web.Stream
 async def _pace(request: web.Request, paced: Paced, index: int) -> web.StreamResponse:
     response = web.StreamResponse(headers={"content-type": "text/event-stream; charset=utf-8"})
     await response.prepare(request)
-    for at, payload in enumerate(chunks(paced.content, index)):
-        if at == paced.letters + 1:  # the role comes first
+    before, frames = _frames(request.path, paced.content, index)
+    for at, frame in enumerate(frames):
+        if at == paced.letters + before:
             await paced.go.wait()
             if paced.breaks:
                 assert request.transport is not None
                 request.transport.abort()
-        await response.write(b"data: " + payload + b"\n\n")
+        await response.write(frame)
     await response.write_eof()
     return response
+
+
+def _frames(path: str, content: str, index: int) -> tuple[int, Sequence[bytes]]:
+    """A stream's events, and how many of them come before the first letter."""
+    if path in {shapes.RESPONSES, shapes.MESSAGES}:
+        frames = shapes.stream(path, content, index).split(b"\n\n")[:-1]
+        return 4 if path == shapes.RESPONSES else 2, [frame + b"\n\n" for frame in frames]
+    return 1, [b"data: " + payload + b"\n\n" for payload in chunks(content, index)]
 
 
 async def _break(request: web.Request, how: str) -> web.StreamResponse:

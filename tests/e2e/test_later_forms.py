@@ -90,7 +90,7 @@ async def test_a_stream_and_its_response() -> None:
     async with openai_client(real("responses_stream")) as (client, upstream):
         stream = await client.responses.create(**ASKED, max_output_tokens=12, stream=True)
         events = [event async for event in stream]
-        assert list(range(20)) == [event.sequence_number for event in events]
+        assert list(range(len(events))) == [event.sequence_number for event in events]
         assert "response.completed" == events[-1].type
         plain = await client.responses.create(**ASKED, max_output_tokens=12)
         assert ("3 + 2 = 5\n##", "incomplete") == (plain.output_text, plain.status)

@@ -6,16 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from anthropic import AsyncAnthropic
 
 from gateway.core.policy import PRESETS
 from gateway.wire.forms.messages import MESSAGES
 from gateway.wire.sse import EventDecoder
 from tests.doubles import shapes
 from tests.doubles.gateway import Client, Got, open_gateway
-from tests.doubles.upstream import HALF, Answer, Reply, open_upstream
+from tests.doubles.upstream import HALF, Answer, Paced, Reply, open_upstream
 
 PATH = shapes.MESSAGES
 HELLO = {"model": "m", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 50, "temperature": 0}
+HOLDING = PRESETS["majority"].override({"answer": "normalized"})
+LONG = "The answer is 42."
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 TOOLS = [{"name": "add", "input_schema": {"type": "object"}}]
 
@@ -67,8 +70,11 @@ async def test_one_pin_serves_both_forms(first: bool) -> None:  # noqa: FBT001  
 
 
 async def test_a_vote_of_streams() -> None:
-    """41, 42, 42 as streams: the events of a 42, types and data as they were sent."""
-    async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
+    """41, 42, 42 as streams that are held: the events of a 42, types and data as they were sent."""
+    async with (
+        open_upstream("41", "42", "42") as upstream,
+        open_gateway(upstream, default_policy=HOLDING) as client,
+    ):
         got = await ask(client, stream=True)
         sent = [EventDecoder().feed(shapes.stream(PATH, "42", index)) for index in (1, 2)]
         assert EventDecoder().feed(got.body) in sent
@@ -76,6 +82,32 @@ async def test_a_vote_of_streams() -> None:
             *_, comment, last = got.text.rstrip("\n").split("\n\n")
             assert comment.startswith(": x-consistency-source=vote x-consistency-outcome=majority ")
             assert last.startswith("event: message_stop\n")
+
+
+async def test_a_message_is_shown_while_it_is_voted_on() -> None:
+    """While no sample is whole the SDK has what two of three have said; then the winner, under the first one's id."""
+    paced = Paced(LONG, 7), Paced(LONG + "!", 10), Paced(LONG + "!", 17)
+    async with (
+        open_upstream(*paced) as upstream,
+        open_gateway(upstream) as client,
+        AsyncAnthropic(base_url=client.url, api_key="none", max_retries=0) as sdk,
+    ):
+        text = ""
+        asked: Any = {name: HELLO[name] for name in ("model", "messages", "max_tokens")}
+        async with sdk.messages.stream(**asked) as stream:
+            async for piece in stream.text_stream:
+                text += piece
+                if text == LONG[:7]:
+                    assert 2 == len(upstream.seen)
+                    for each in paced:
+                        each.go.set()
+            final = await stream.get_final_message()
+        assert (LONG + "!", LONG + "!", "chatcmpl-0", "end_turn") == (
+            text, *(block.text for block in final.content if block.type == "text"), final.id, final.stop_reason,
+        )  # fmt: skip
+        async with sdk.messages.stream(**asked) as stream:
+            assert LONG + "!" == await stream.get_final_text()
+        assert 3 == len(upstream.seen)
 
 
 async def test_calls_are_voted_on() -> None:

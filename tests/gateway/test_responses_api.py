@@ -4,16 +4,19 @@ import json
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 
 from gateway.core.policy import PRESETS
 from gateway.wire.forms.responses import RESPONSES
 from gateway.wire.sse import EventDecoder
 from tests.doubles import shapes
 from tests.doubles.gateway import Client, Got, open_gateway
-from tests.doubles.upstream import HALF, Answer, Reply, open_upstream
+from tests.doubles.upstream import HALF, Answer, Paced, Reply, open_upstream
 
 PATH = shapes.RESPONSES
 HELLO = {"model": "m", "input": "hello", "temperature": 0}
+HOLDING = PRESETS["majority"].override({"answer": "normalized"})
+LONG = "The answer is 42."
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 CALL = {"type": "function_call", "id": "fc_1", "call_id": "c_1", "name": "add", "arguments": '{"a": 1}'}
 
@@ -61,8 +64,11 @@ async def test_one_pin_serves_both_forms(first: bool) -> None:  # noqa: FBT001  
 
 
 async def test_a_vote_of_streams() -> None:
-    """41, 42, 42 as streams: the events of a 42, types and data as they were sent."""
-    async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
+    """41, 42, 42 as streams that are held: the events of a 42, types and data as they were sent."""
+    async with (
+        open_upstream("41", "42", "42") as upstream,
+        open_gateway(upstream, default_policy=HOLDING) as client,
+    ):
         got = await respond(client, stream=True)
         body = "\n".join(line for line in got.text.split("\n") if not line.startswith(":"))
         assert "42" == said(got)
@@ -71,8 +77,32 @@ async def test_a_vote_of_streams() -> None:
         assert all("stream_options" not in seen.body for seen in upstream.seen)
 
 
+async def test_a_response_is_shown_while_it_is_voted_on() -> None:
+    """While no sample is whole the SDK has what two of three have said; then the winner, under the first one's id."""
+    asked: Any = {"model": "m", "input": "hello", "temperature": 0}
+    paced = Paced(LONG, 7), Paced(LONG + "!", 10), Paced(LONG + "!", 17)
+    async with (
+        open_upstream(*paced) as upstream,
+        open_gateway(upstream) as client,
+        AsyncOpenAI(base_url=f"{client.url}/v1", api_key="none", max_retries=0) as sdk,
+    ):
+        text = ""
+        async with sdk.responses.stream(**asked) as stream:
+            async for event in stream:
+                text += event.delta if event.type == "response.output_text.delta" else ""
+                if text == LONG[:7]:
+                    assert 2 == len(upstream.seen)
+                    for each in paced:
+                        each.go.set()
+            final = await stream.get_final_response()
+        assert (LONG + "!", LONG + "!", "resp_0") == (text, final.output_text, final.id)
+        async with sdk.responses.stream(**asked) as stream:
+            assert LONG + "!" == (await stream.get_final_response()).output_text
+        assert 3 == len(upstream.seen)
+
+
 async def test_what_the_header_could_not_say_comes_before_the_last_event() -> None:
-    """The verdict of a held stream is a comment in front of the event with the whole response."""
+    """The verdict of a stream is a comment in front of the event with the whole response."""
     async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
         got = await respond(client, stream=True)
         if "x-consistency-outcome" not in got.headers:

@@ -12,7 +12,7 @@ from gateway.wire.forms.faults import status_of
 from gateway.wire.forms.form import Json
 from gateway.wire.replies import UnreadableAnswer
 
-_SHOWN = frozenset({"thinking", "redacted_thinking"})
+SHOWN = frozenset({"thinking", "redacted_thinking"})
 _INCIDENTAL = frozenset({"id", "tool_use_id"})
 
 # In the words of a choice's `finish_reason`. vLLM gives no reason where it was cut off from outside.
@@ -77,7 +77,7 @@ def convert_message(parsed: Json) -> Reply:
 
 
 def _call(block: _Block, raw: Mapping[str, Any]) -> tuple[str, str] | None:
-    if block.type == "text" or block.type in _SHOWN:
+    if block.type == "text" or block.type in SHOWN:
         return None
     if block.type == "tool_use":  # arguments are an object here, so their text is the shortest that spells it
         return block.name or "", encode(block.input).decode()

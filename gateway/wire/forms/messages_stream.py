@@ -76,15 +76,25 @@ def split_message(message: Json) -> list[Event]:
         "usage": {**usage, "output_tokens": 0},
     }
     begun = {name: blank.get(name, value) for name, value in message.items()}
-    made = [_event("message_start", message=begun)]
+    made = [message_event("message_start", message=begun)]
     for index, block in enumerate(message.get("content") or ()):
-        made.append(_event("content_block_start", index=index, content_block=_empty(block)))
-        made += [_event("content_block_delta", index=index, delta=delta) for delta in _deltas(block)]
-        made.append(_event("content_block_stop", index=index))
+        made += block_events(index, block)
     ended = {name: message.get(name) for name in ("stop_reason", "stop_sequence")}
     more = {name: message[name] for name in ("stop_details", "container") if name in message}
-    made.append(_event("message_delta", delta={**ended, **more}, usage=usage))
-    return [*made, _event("message_stop")]
+    made.append(message_event("message_delta", delta={**ended, **more}, usage=usage))
+    return [*made, message_event("message_stop")]
+
+
+def block_events(index: int, block: Json) -> list[Event]:
+    """The events of a whole block."""
+    start = message_event("content_block_start", index=index, content_block=_empty(block))
+    return [start, *more_of_block(index, block)]
+
+
+def more_of_block(index: int, block: Json) -> list[Event]:
+    """The events after its start of a block that has this to say."""
+    made = [message_event("content_block_delta", index=index, delta=delta) for delta in _deltas(block)]
+    return [*made, message_event("content_block_stop", index=index)]
 
 
 def _take(kind: bytes, event: Json, message: Json, blocks: dict[int, Json]) -> None:
@@ -132,7 +142,8 @@ def _empty(block: Json) -> Json:
 def _deltas(block: Json) -> Iterator[Json]:
     kind = block.get("type")
     if kind == "text":
-        yield {"type": "text_delta", "text": block.get("text") or ""}
+        if block.get("text"):
+            yield {"type": "text_delta", "text": block["text"]}
         for citation in block.get("citations") or ():
             yield {"type": "citations_delta", "citation": citation}
     elif kind == "thinking":
@@ -140,9 +151,11 @@ def _deltas(block: Json) -> Iterator[Json]:
         if block.get("signature"):
             yield {"type": "signature_delta", "signature": block["signature"]}
     elif kind in {"tool_use", "server_tool_use"}:
-        text = encode(block.get("input") or {}).decode()
+        given = block.get("input") or {}
+        text = given if isinstance(given, str) else encode(given).decode()
         yield {"type": "input_json_delta", "partial_json": text}
 
 
-def _event(kind: str, **members: Any) -> Event:
+def message_event(kind: str, **members: Any) -> Event:
+    """One event of this type."""
     return Event(encode({"type": kind, **members}), kind.encode())

@@ -20,7 +20,7 @@ from gateway.wire.replies import UnreadableAnswer
 from gateway.wire.splice import Path, splice
 from gateway.wire.sse import encode_event
 
-_INCLUDE = "message.output_text.logprobs"
+INCLUDE_LOGPROBS = "message.output_text.logprobs"
 
 # What the client runs itself. Everything else runs on the server, and would run k times.
 _CLIENT_TOOLS = frozenset({"function", "custom", "namespace"})
@@ -80,9 +80,9 @@ class Responses:
     def margin_members(self, body: Body) -> dict[str, str]:
         """`include` is the switch, `top_logprobs` the number."""
         included = body.members.get("include") or []
-        if not isinstance(included, list) or _INCLUDE in included or body.members.get("top_logprobs"):
+        if not isinstance(included, list) or INCLUDE_LOGPROBS in included or body.members.get("top_logprobs"):
             return {}
-        return {"include": encode([*included, _INCLUDE]).decode(), "top_logprobs": "2"}
+        return {"include": encode([*included, INCLUDE_LOGPROBS]).decode(), "top_logprobs": "2"}
 
     def reply(self, body: bytes, content_type: str) -> Reply:
         """Text and calls of all items; of a stream, those of the response in its last event."""

@@ -16,6 +16,7 @@ from gateway.wire.sse import DONE, Event, EventDecoder
 
 _ENDS = frozenset({b"response.completed", b"response.incomplete"})
 _FAILURES = frozenset({b"error", b"response.failed"})
+_TEXTS = frozenset({"output_text", "refusal", "reasoning_text"})
 _NOT_YET = {"usage": None, "incomplete_details": None, "completed_at": None}
 
 
@@ -71,13 +72,18 @@ def split_response(response: Json) -> list[Event]:
     begun = {name: blank.get(name, value) for name, value in response.items()}
     made = [event("created", response=begun), event("in_progress", response=begun)]
     for index, item in enumerate(response.get("output") or ()):
-        at = {"output_index": index}
-        made.append(event("output_item.added", **at, item=_empty(item)))
-        inside = {"item_id": item.get("id") or "", **at}
-        made += [event(kind, **inside, **members) for kind, members in _within(item)]
-        made.append(event("output_item.done", **at, item=item))
+        made += [event(kind, **members) for kind, members in item_events(index, item)]
     end = "incomplete" if response.get("status") == "incomplete" else "completed"
     return [*made, event(end, response=response)]
+
+
+def item_events(index: int, item: Json) -> Iterator[tuple[str, Json]]:
+    """The events of a whole item: their types, less `response.`, and their members."""
+    at = {"output_index": index}
+    yield "output_item.added", {**at, "item": _empty(item)}
+    for kind, members in _within(item):
+        yield kind, {"item_id": item.get("id") or "", **at, **members}
+    yield "output_item.done", {**at, "item": item}
 
 
 def _empty(item: Json) -> Json:
@@ -105,7 +111,7 @@ def _within(item: Json) -> Iterator[tuple[str, Json]]:
         for index, part in enumerate(item.get("summary") or ()):
             yield from _summary(part, {"summary_index": index})
         for index, part in enumerate(item.get("content") or ()):
-            yield from _part(part, {"content_index": index})
+            yield from part_events(part, {"content_index": index})
 
 
 def _summary(part: Json, at: Json) -> Iterator[tuple[str, Json]]:
@@ -116,20 +122,32 @@ def _summary(part: Json, at: Json) -> Iterator[tuple[str, Json]]:
     yield "reasoning_summary_part.done", {**at, "part": part}
 
 
-def _part(part: Json, at: Json) -> Iterator[tuple[str, Json]]:
-    kind = part.get("type")
-    member = "refusal" if kind == "refusal" else "text"
-    blank = {member: "", "annotations": [], "logprobs": []}
+def part_events(part: Json, at: Json) -> Iterator[tuple[str, Json]]:
+    """The events of a whole part of an item's content; `at` says where it is."""
+    blank = {_said_in(part): "", "annotations": [], "logprobs": []}
     begun = {name: blank.get(name, value) for name, value in part.items()}
     yield "content_part.added", {**at, "part": begun}
-    if kind in {"output_text", "refusal", "reasoning_text"}:
-        said = part.get(member) or ""
-        more = {"logprobs": part.get("logprobs") or []} if kind == "output_text" else {}
-        yield f"{kind}.delta", {**at, "delta": said, **more}
+    if part.get("type") in _TEXTS:
+        yield f"{part['type']}.delta", {**at, "delta": part.get(_said_in(part)) or "", **_logprobs(part)}
+    yield from part_ending(part, at)
+
+
+def part_ending(part: Json, at: Json) -> Iterator[tuple[str, Json]]:
+    """The events after all text of a part."""
+    kind, member = part.get("type"), _said_in(part)
+    if kind in _TEXTS:
         for index, annotation in enumerate(part.get("annotations") or ()):
             yield "output_text.annotation.added", {**at, "annotation_index": index, "annotation": annotation}
-        yield f"{kind}.done", {**at, member: said, **more}
+        yield f"{kind}.done", {**at, member: part.get(member) or "", **_logprobs(part)}
     yield "content_part.done", {**at, "part": part}
+
+
+def _said_in(part: Json) -> str:
+    return "refusal" if part.get("type") == "refusal" else "text"
+
+
+def _logprobs(part: Json) -> Json:
+    return {"logprobs": part.get("logprobs") or []} if part.get("type") == "output_text" else {}
 
 
 def _error(payload: bytes) -> Json:
