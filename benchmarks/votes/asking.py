@@ -9,7 +9,6 @@ from aiohttp import ClientSession
 from benchmarks.votes.problems import Problem
 
 _MAX_TOKENS = 200
-_AT_ONCE = 8  # questions; each sends its samples together
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +32,22 @@ class Asked:
 
 
 async def ask_all(
-    url: str, model: str, temperature: float, way: Way, problems: Sequence[Problem]
+    url: str, temperature: float, way: Way, problems: Sequence[Problem], in_flight: int
 ) -> list[Asked]:
-    """Every problem once, in order."""
-    places = asyncio.Semaphore(_AT_ONCE)
+    """Every problem once, in order, with about `in_flight` samples at a time."""
+    places = asyncio.Semaphore(max(1, in_flight // way.k))
     async with ClientSession() as session:
 
         async def ask(problem: Problem) -> Asked:
             async with places:
-                return await _ask(session, url, _body(model, temperature, way, problem), problem)
+                return await _ask(session, url, _body(temperature, way, problem), problem)
 
         return await asyncio.gather(*(ask(problem) for problem in problems))
 
 
-def _body(model: str, temperature: float, way: Way, problem: Problem) -> dict[str, object]:
+def _body(temperature: float, way: Way, problem: Problem) -> dict[str, object]:
     return {
-        "model": model,
+        "model": "demo",
         "messages": [{"role": "user", "content": problem.question}],
         "temperature": temperature,
         "seed": way.seed,

@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_problems(args.keep, problems)
         return 0
     with _servers(args.ports, args.device, args.batch) as url:
-        found = asyncio.run(_measure(url, problems, args.temperature))
+        found = asyncio.run(_measure(url, problems, args.temperature, args.batch))
     found |= {"machine": describe_machine(), "device": args.device}
     found["command"] = f"python benchmarks/accuracy.py {' '.join(sys.argv[1:])}".strip()
     args.results.mkdir(parents=True, exist_ok=True)
@@ -71,15 +71,15 @@ def _servers(ports: Sequence[int], device: str, batch: int) -> Iterator[str]:
         yield gateway
 
 
-async def _measure(url: str, problems: Sequence[Problem], temperature: float) -> dict[str, Any]:
+async def _measure(url: str, problems: Sequence[Problem], temperature: float, batch: int) -> dict[str, Any]:
     began = monotonic()
     found: dict[str, list[Asked]] = {}
     singles: list[Asked] = []
     for at in range(_SINGLES):
         way = Way("single", 1, seed=1_000_000 * at + 1)
-        singles += await _told(url, temperature, way, problems)
+        singles += await _told(url, temperature, way, problems, batch)
     for way in ways():
-        found[way.title] = await _told(url, temperature, way, problems)
+        found[way.title] = await _told(url, temperature, way, problems, batch)
     full = found[f"maj@{_MOST}"]
     lines = [line("single", 1, "all", singles, None)]
     for way in ways():
@@ -98,9 +98,11 @@ async def _measure(url: str, problems: Sequence[Problem], temperature: float) ->
     }
 
 
-async def _told(url: str, temperature: float, way: Way, problems: Sequence[Problem]) -> list[Asked]:
+async def _told(
+    url: str, temperature: float, way: Way, problems: Sequence[Problem], batch: int
+) -> list[Asked]:
     began = monotonic()
-    asked = await ask_all(url, "demo", temperature, way, problems)
+    asked = await ask_all(url, temperature, way, problems, batch)
     right = sum(each.is_right for each in asked)
     told = f"{way.title}: {right} of {len(asked)} right, {monotonic() - began:.0f} s"
     print(told, file=sys.stderr, flush=True)
