@@ -76,12 +76,12 @@ def main() -> int:
             make_model(Path(model_name), options.width, options.layers)
         config = EngineConfig(model=model_name, device=options.device, max_batch_size=max(options.in_flight))
         model = load(config)
-    print(f"{model.num_parameters / 1e6:.1f} M parameters, {model.dtype_name}, {_device(model)}\n")
-    found: dict[str, Any] = {"machine": _machine(model), "command": sys.argv[1:]}
-    if options.check:
-        found["check"] = check(model)
-    found["runs"] = [asdict(run) for run in measure(model, config, options)]
-    print(table([Run(**run) for run in found["runs"]]))
+        print(f"{model.num_parameters / 1e6:.1f} M parameters, {model.dtype_name}, {_device(model)}\n")
+        found: dict[str, Any] = {"machine": _machine(model), "command": sys.argv[1:]}
+        if options.check:
+            found["check"] = check(model)
+        found["runs"] = [asdict(run) for run in measure(model, config, options)]
+        print(table([Run(**run) for run in found["runs"]]))
     text = json.dumps(found, indent=1)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

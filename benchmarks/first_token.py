@@ -24,7 +24,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks.determinism import running  # noqa: E402  only importable from here on
 from benchmarks.machine import describe_machine  # noqa: E402
 
-_RESULT = Path(__file__).resolve().parent / "results/first_token.json"
+_RESULT = Path(__file__).resolve().parent / "results/votes/first_token.json"
 _GOAL = 1.5
 
 

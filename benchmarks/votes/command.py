@@ -21,7 +21,7 @@ from benchmarks.votes.page import page, plot
 from benchmarks.votes.problems import Problem, keep_problems, make_problems, read_problems
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
-_RESULTS, _DOCUMENT = _ROOT / "benchmarks/results", _ROOT / "docs/accuracy.md"
+_RESULTS, _DOCUMENT = _ROOT / "benchmarks/results/votes", _ROOT / "docs/accuracy.md"
 _SINGLES = 5  # single samples of each problem, with seeds that lie far apart
 _MOST = 15
 
@@ -81,10 +81,10 @@ async def _measure(url: str, problems: Sequence[Problem], temperature: float, ba
     for way in ways():
         found[way.title] = await _told(url, temperature, way, problems, batch)
     full = found[f"maj@{_MOST}"]
-    lines = [line("single", 1, "all", singles, None)]
+    lines = [line(Way("single", 1), singles, None, len(problems))]
     for way in ways():
-        is_rule = way.stop != "all"
-        lines.append(line(way.title, way.k, way.stop, found[way.title], full if is_rule else None))
+        compared = full if way.stop != "all" else None
+        lines.append(line(way, found[way.title], compared, len(problems)))
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "problems": len(problems),

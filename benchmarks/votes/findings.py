@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks.votes.asking import Asked
+from benchmarks.votes.asking import Asked, Way
 from gateway.core.interval import wilson
 
 _BUCKETS = ((0.0, 0.4), (0.4, 0.6), (0.6, 0.8), (0.8, 1.0), (1.0, 1.01))
@@ -33,16 +33,16 @@ class Bucket:
     accuracy: float | None
 
 
-def line(title: str, k: int, stop: str, asked: Sequence[Asked], full: Sequence[Asked] | None) -> Line:
-    """A way of voting, beside the full vote of as many samples."""
+def line(way: Way, asked: Sequence[Asked], full: Sequence[Asked] | None, problems: int) -> Line:
+    """A way of voting, beside the full vote of as many samples. Several answers to a problem are one case."""
     accuracy = fmean(each.is_right for each in asked)
     same = None if full is None else fmean(a.answer == b.answer for a, b in zip(asked, full, strict=True))
     return Line(
-        title,
-        k,
-        stop,
+        way.title,
+        way.k,
+        way.stop,
         accuracy,
-        wilson(accuracy, len(asked)),
+        wilson(accuracy, problems),
         fmean(each.samples for each in asked),
         same,
     )

@@ -9,12 +9,16 @@ _INK, _FAINT, _COLOURS = "#1f2328", "#d0d7de", {"maj@5": "#0969da", "maj@15": "#
 _HEAD = """\
 # Is the majority right more often?
 
-<!-- Made by `benchmarks/accuracy.py` from benchmarks/results/accuracy.json: change that, not this. -->
+<!-- Made by `benchmarks/accuracy.py` from benchmarks/results/votes/accuracy.json: change that, not this. -->
 
 A vote makes an answer more reproducible; whether it makes it more often right depends on the model having several
 ways to the right answer, and none to the same wrong one. The demo model was left unfinished so that there is room.
-Sums of 6 to 9 numbers that it has never seen, `answer: number`, through the gateway on the PyTorch backend.
+Sums of 3 to 7 numbers that it has never seen, `answer: number`, through the gateway on the PyTorch backend.
 """
+
+_REPEATED = """
+The stop rules name what the full vote of *their* samples would. *as all samples say* compares with another run,
+whose samples a batching backend in bfloat16 need not repeat to the last token, even with the same seeds."""
 
 
 def page(found: Mapping[str, Any]) -> str:
@@ -25,7 +29,8 @@ def page(found: Mapping[str, Any]) -> str:
         "| | right | 95 % | samples per answer | as all samples say |",
         "|---|--:|--:|--:|--:|",
         *(_row(line) for line in found["lines"]),
-        "\n![Accuracy by agreement](../benchmarks/results/accuracy.svg)\n",
+        _REPEATED,
+        "\n![Accuracy by agreement](../benchmarks/results/votes/accuracy.svg)\n",
         "Agreement is worth as much as the vote: it tells which answers to trust.\n",
         "| agreement | " + " | ".join(f"right under {title} (answers)" for title in found["agreement"]) + " |",
         "|---|" + "--:|" * len(found["agreement"]),

@@ -27,7 +27,7 @@ def read_problems(path: Path) -> list[Problem]:
 
 
 def make_problems(number: int) -> list[Problem]:
-    """Sums of 6 to 9 whole numbers of one or two digits.
+    """Sums of 3 to 7 whole numbers of one or two digits.
 
     The generator gives all numbers of a problem the same length; the model learnt sums of mixed ones, and is lost
     where all of them have three.
@@ -35,6 +35,6 @@ def make_problems(number: int) -> list[Problem]:
     from reasoning_gym import create_dataset  # type: ignore[import-untyped]
 
     items = create_dataset(
-        "chain_sum", size=number, seed=_SEED, min_terms=6, max_terms=9, min_digits=1, max_digits=_MOST_DIGITS
+        "chain_sum", size=number, seed=_SEED, min_terms=3, max_terms=7, min_digits=1, max_digits=_MOST_DIGITS
     )
     return [Problem(f"What is {item['metadata']['expression']}?", item["answer"]) for item in items]

@@ -1,7 +1,10 @@
 """One vote, from its first launch to what everybody is given."""
 
 import asyncio
+import logging
 from time import perf_counter
+
+import msgspec
 
 from gateway.core.gate import is_disagreement, refusal_to_pin
 from gateway.core.pin import Pin, make_pin
@@ -21,6 +24,8 @@ from gateway.store.lease import lead
 from gateway.store.news import News
 from gateway.upstream.fanout import perform
 from gateway.wire.headers import Pairs
+
+_LOG = logging.getLogger(__name__)
 
 COLLAPSED = "scg; fwd=miss; collapsed"
 
@@ -76,7 +81,10 @@ async def _vote(
     pinned, fate = None, "off"
     if verdict and not _is_rejected(verdict, wanted.policy):
         pinned, fate = await _pin(gateway, wanted, key, verdict)
-    gateway.metrics.round(record(fate))
+    told = record(fate)
+    gateway.metrics.round(told)
+    if told.fields and min(share for _, share in told.fields) < 1:
+        _LOG.info("%s", _fields_line(told))
     if verdict is None:
         raise no_verdict(vote.result)
     if pinned is None:
@@ -102,6 +110,12 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
         return pin, "won"
     held = await gateway.store.pin(key, pin, ttl)
     return held, "won" if held is pin else "lost"
+
+
+def _fields_line(told: RoundRecord) -> str:
+    """Where JSON answers disagree, as one line of JSON; no answer in it."""
+    line = {"round": told.key, "model": told.model, "policy": told.policy, "fields": dict(told.fields)}
+    return msgspec.json.encode(line).decode()
 
 
 def _source(verdict: Verdict, policy: Policy) -> str:

@@ -1,6 +1,6 @@
 """The evaluation of votes: its figures against ones counted by hand, its page and plot from scripted findings."""
 
-from benchmarks.votes.asking import Asked, last_number
+from benchmarks.votes.asking import Asked, Way, last_number
 from benchmarks.votes.findings import auroc, buckets, line
 from benchmarks.votes.page import page, plot
 
@@ -30,7 +30,7 @@ def test_buckets_hold_every_answer_once() -> None:
 def test_a_line_counts_what_it_says() -> None:
     """Accuracy, samples per answer, and how often a stop rule gives the full vote's answer."""
     full = [asked(1, 1.0, "1", 15), asked(0, 0.5, "2", 15)]
-    found = line("early", 15, "unbeatable", [asked(1, 1.0, "1", 8), asked(0, 0.5, "3", 10)], full)
+    found = line(Way("early", 15, "unbeatable"), [asked(1, 1.0, "1", 8), asked(0, 0.5, "3", 10)], full, 2)
     assert (0.5, 9.0, 0.5) == (found.accuracy, found.samples, found.same_as_all)
 
 
