@@ -32,7 +32,7 @@ def make_problems(number: int) -> list[Problem]:
     The generator gives all numbers of a problem the same length; the model learnt sums of mixed ones, and is lost
     where all of them have three.
     """
-    from reasoning_gym import create_dataset  # type: ignore[import-untyped]
+    from reasoning_gym import create_dataset
 
     items = create_dataset(
         "chain_sum", size=number, seed=_SEED, min_terms=3, max_terms=7, min_digits=1, max_digits=_MOST_DIGITS

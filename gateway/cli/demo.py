@@ -30,10 +30,12 @@ _WELCOME = """
 The gateway answers on {gateway}/v1, in front of the model "{model}" on {backend}.
 
   curl -i {gateway}/v1/chat/completions -H 'content-type: application/json' -d '
-    {{"model": "{model}", "messages": [{{"role": "user", "content": "What is 23 + 48 - 17 + 5?"}}], "max_tokens": 200}}'
+    {{"model": "{model}", "messages": [{{"role": "user", "content": "What is 23 + 48 - 17 + 5?"}}], "max_tokens": 200,
+     "consistency": {{"answer": "number"}}}}'
 
   openai.OpenAI(base_url="{gateway}/v1", api_key="none").chat.completions.create(
-    model="{model}", messages=[{{"role": "user", "content": "What is 23 + 48 - 17 + 5?"}}], max_tokens=200)
+    model="{model}", messages=[{{"role": "user", "content": "What is 23 + 48 - 17 + 5?"}}], max_tokens=200,
+    extra_body={{"consistency": {{"answer": "number"}}}})
 
 metrics    {gateway}/metrics
 
