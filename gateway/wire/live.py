@@ -11,9 +11,7 @@ from typing import Any, Protocol
 from gateway.core.ballot import Sample
 from gateway.core.path import MajorityPath
 from gateway.wire.forms.form import Events
-from gateway.wire.headers import as_comment
-from gateway.wire.pairs import encode, parse
-from gateway.wire.sse import encode_comment, encode_event
+from gateway.wire.telling import write_events
 
 
 class NotAsShown(ValueError):
@@ -150,12 +148,7 @@ class LiveStream:
         is none that could follow.
         """
         rest = self._writer.rest(body, streamed=streamed, shown=self.path.shown)
-        parts = [*rest.frames]
-        if include_usage and rest.usage:
-            parts.append(encode_event(_with_consistency(rest.usage, told) if told else rest.usage))
-        if told:
-            parts.append(encode_comment(as_comment(told)))
-        return b"".join([*parts, rest.end])
+        return write_events(rest, include_usage=include_usage, told=told)
 
     def _reason(self, index: int, said: Said, opening: bytes) -> bytes:
         if self._has_text or self._leader not in (None, index):
@@ -181,11 +174,3 @@ class LiveStream:
         if made:
             self._sent.append(made)
         return made
-
-
-def _with_consistency(usage: bytes, told: Mapping[str, str]) -> bytes:
-    chunk: dict[str, Any] = parse(usage)
-    chunk["consistency"] = {
-        name.removeprefix("x-consistency-").replace("-", "_"): value for name, value in told.items()
-    }
-    return encode(chunk)

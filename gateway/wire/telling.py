@@ -1,0 +1,33 @@
+"""What a stream tells of its verdict, which its header could not say yet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.wire.forms.form import Events
+from gateway.wire.headers import as_comment
+from gateway.wire.pairs import encode, parse
+from gateway.wire.sse import encode_comment, encode_event
+
+_PREFIX = "x-consistency-"
+
+
+def write_events(events: Events, *, include_usage: bool, told: Mapping[str, str] | None) -> bytes:
+    """The bytes of these events.
+
+    `told` goes into a comment before the last one and, where the client asked for usage, into that chunk's
+    `consistency` member.
+    """
+    parts = [*events.frames]
+    if include_usage and events.usage:
+        parts.append(encode_event(_with_consistency(events.usage, told) if told else events.usage))
+    if told:
+        parts.append(encode_comment(as_comment(told)))
+    return b"".join([*parts, events.end])
+
+
+def _with_consistency(usage: bytes, told: Mapping[str, str]) -> bytes:
+    chunk: dict[str, Any] = parse(usage)
+    chunk["consistency"] = {
+        name.removeprefix(_PREFIX).replace("-", "_"): value for name, value in told.items()
+    }
+    return encode(chunk)
