@@ -13,7 +13,9 @@ _HEAD = """\
 
 A vote makes an answer more reproducible; whether it makes it more often right depends on the model having several
 ways to the right answer, and none to the same wrong one. The demo model was left unfinished so that there is room.
-Sums of 3 to 7 numbers that it has never seen, `answer: number`, through the gateway on the PyTorch backend.
+Sums of 3 to 7 numbers that it has never seen, `answer: number`, through the gateway on the PyTorch backend. They were
+chosen so that it is right about three times in four: on longer ones (6 to 9 numbers of two digits) a run on 250
+problems gave .60 for one sample and .76 for maj@15.
 """
 
 _REPEATED = """
