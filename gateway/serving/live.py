@@ -11,37 +11,31 @@ from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Action, Round
 from gateway.serving.wanted import Wanted
 from gateway.store.news import News
-from gateway.wire.live import LiveStream
+from gateway.wire.live import LiveForm, LiveStream
 from gateway.wire.live_forms import live_form
 
 _ALL_FROM = 4  # samples from which `stream_launch` is `all` unless it is told
 
 
-def is_live(wanted: Wanted) -> bool:
-    """Whether this request's answer may be shown before the verdict.
+def live_form_of(wanted: Wanted) -> LiveForm | None:
+    """How this request's answer is shown before the verdict; None if it must not be.
 
     Only a vote over exact texts can be followed letter by letter, and only where whatever wins is returned.
     """
-    policy, plan = wanted.policy, wanted.plan
-    form = live_form(wanted.endpoint)
-    return (
-        wanted.streamed
-        and form is not None
-        and plan.answer in {"text", "calls-or-text"}
-        and policy.on_disagreement == "return"
-        and not plan.tries_one
-        and not wanted.asks_margin
-        and form.can_show(wanted.body.members)
-    )
+    form = live_form(wanted.endpoint) if wanted.streamed else None
+    if form is None or wanted.policy.on_disagreement != "return" or wanted.asks_margin:
+        return None
+    plan = wanted.plan
+    if plan.answer not in {"text", "calls-or-text"} or plan.tries_one:
+        return None
+    return form if form.can_show(wanted.body.members) else None
 
 
 class Showing:
     """The round of a live request, and what is shown of it. An Observer of the round."""
 
-    def __init__(self, wanted: Wanted, news: News, may_show: Callable[[], bool]) -> None:
-        form, plan = live_form(wanted.endpoint), wanted.plan
-        if form is None:
-            raise ValueError(f"{wanted.endpoint.path} is never shown early")
+    def __init__(self, form: LiveForm, wanted: Wanted, news: News, may_show: Callable[[], bool]) -> None:
+        plan = wanted.plan
         self.stream = LiveStream(form, plan.policy.k, plan.question)
         self.round = Round(plan, self.stream.agrees)
         self._news = news

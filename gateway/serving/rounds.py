@@ -17,7 +17,7 @@ from gateway.serving.asking import asker
 from gateway.serving.failures import no_agreement, no_verdict
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
-from gateway.serving.live import Showing, is_live
+from gateway.serving.live import Showing, live_form_of
 from gateway.serving.measuring import is_chosen, measure_later
 from gateway.serving.wanted import Wanted
 from gateway.store.lease import lead
@@ -45,14 +45,16 @@ async def land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news:
 
 async def _land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News) -> Landing:
     """A stream that is shown early is shown by whoever holds the key's lease; the others wait for the verdict."""
-    if not is_live(wanted):
+    form = live_form_of(wanted)
+    if form is None:
         return await _vote(gateway, wanted, key, headers, news)
     if not wanted.is_shared(key) or wanted.replaces:
-        return await _vote(gateway, wanted, key, headers, news, Showing(wanted, news, lambda: True))
+        return await _vote(gateway, wanted, key, headers, news, Showing(form, wanted, news, lambda: True))
     async with lead(gateway.store, key) as led:
         if led.found is not None:
             return Landing(led.found.pin, "joined", COLLAPSED, key)
-        return await _vote(gateway, wanted, key, headers, news, Showing(wanted, news, lambda: led.is_held))
+        showing = Showing(form, wanted, news, lambda: led.is_held)
+        return await _vote(gateway, wanted, key, headers, news, showing)
 
 
 async def _vote(
