@@ -51,13 +51,6 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType({
     PLAIN: Dialect(),
 })  # fmt: skip
 
-# What the best two tokens and their logprobs are asked for with.
-_MARGIN: Mapping[str, Mapping[str, str]] = MappingProxyType({
-    CHAT: MappingProxyType({"logprobs": "true", "top_logprobs": "2"}),
-    COMPLETIONS: MappingProxyType({"logprobs": "2"}),
-    RESPONSES: MappingProxyType({"include": '["message.output_text.logprobs"]', "top_logprobs": "2"}),
-})  # fmt: skip
-
 
 def dialect(engine: str) -> Dialect:
     """An engine's dialect; OpenAI's own for one that nobody knows, such as `auto` before it was seen."""
@@ -79,11 +72,6 @@ def sample_members(
     if salt is not None and path in speaks.cache_salt:
         added["cache_salt"] = f'"{salt}"'
     return added
-
-
-def margin_members(engine: str, path: str) -> dict[str, str]:
-    """What makes an answer carry its best two tokens at each place; nothing where the engine cannot."""
-    return dict(_MARGIN[path]) if path in dialect(engine).logprobs else {}
 
 
 def salt_of(index: int, own: str | None) -> str | None:

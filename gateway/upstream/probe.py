@@ -10,9 +10,12 @@ import msgspec
 from gateway.core.ballot import exact_text
 from gateway.core.probe import Heard, ProbePlan, ProbeResult, Shot, judge, waves
 from gateway.upstream.client import Call, Client, Headers, UpstreamFailure, field, read_all
-from gateway.upstream.engines import CHAT, COMPLETIONS, margin_members, sample_members
+from gateway.upstream.engines import dialect, sample_members
 from gateway.upstream.slots import Slots
 from gateway.wire.answers import read_sample
+from gateway.wire.body import parse_body
+from gateway.wire.forms.completions import CHAT, COMPLETIONS
+from gateway.wire.forms.form import Form
 from gateway.wire.replies import UnreadableAnswer
 
 _BOUND = 8 << 20
@@ -36,10 +39,10 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class _Way:
     """How the server is spoken to."""
 
-    path: str
+    form: Form
     logprobs: bool
 
 
@@ -52,7 +55,7 @@ class _Said:
 @dataclass(frozen=True, slots=True)
 class _Nothing:
     detail: str
-    is_refused: bool = False  # a 4xx: another form may do better
+    is_refused: bool = False  # a 4xx: another way may do better
 
 
 async def probe(target: Target, plan: ProbePlan = _PLAN) -> ProbeResult:
@@ -62,15 +65,15 @@ async def probe(target: Target, plan: ProbePlan = _PLAN) -> ProbeResult:
     they show a dependence on the batch long before a token falls the other way.
     """
     nonce = token_hex(4)  # else a second probe would find the first one's prefixes warm
-    form = await _form(target, nonce)
-    if isinstance(form, _Nothing):
-        return judge(plan, (), form.detail)
+    way = await _way(target, nonce)
+    if isinstance(way, _Nothing):
+        return judge(plan, (), way.detail)
     heard: list[Heard] = []
     detail = ""
     for wave in waves(plan):
         for batch in wave.batches:
             salt = f"scg-probe-{nonce}-{wave.salt}"
-            answers = await asyncio.gather(*(_ask(target, form, shot, salt) for shot in batch))
+            answers = await asyncio.gather(*(_ask(target, way, shot, salt) for shot in batch))
             for shot, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, _Nothing):
                     detail = answer.detail
@@ -79,22 +82,22 @@ async def probe(target: Target, plan: ProbePlan = _PLAN) -> ProbeResult:
     return judge(plan, heard, detail)
 
 
-async def _form(target: Target, nonce: str) -> _Form | _Nothing:
-    """The first form that the server does not refuse."""
+async def _way(target: Target, nonce: str) -> _Way | _Nothing:
+    """The first way that the server does not refuse."""
     answer: _Said | _Nothing = _Nothing("")
-    for path in (CHAT, COMPLETIONS):
-        for logprobs in (True, False) if margin_members(target.engine, path) else (False,):
-            form = _Form(path, logprobs)
-            answer = await _ask(target, form, _TRIAL, f"scg-probe-{nonce}")
+    for form in (CHAT, COMPLETIONS):
+        for logprobs in (True, False) if form.path in dialect(target.engine).logprobs else (False,):
+            way = _Way(form, logprobs)
+            answer = await _ask(target, way, _TRIAL, f"scg-probe-{nonce}")
             if isinstance(answer, _Said):
-                return form
+                return way
             if not answer.is_refused:
                 return answer
     return answer if isinstance(answer, _Nothing) else _Nothing("")
 
 
-async def _ask(target: Target, form: _Form, shot: Shot, salt: str) -> _Said | _Nothing:
-    call = Call("POST", target.url + form.path, _headers(target), _body(target, form, shot, salt))
+async def _ask(target: Target, way: _Way, shot: Shot, salt: str) -> _Said | _Nothing:
+    call = Call("POST", target.url + way.form.path, _headers(target), _body(target, way, shot, salt))
     if not await target.slots.take(target.patience):
         return _Nothing(f"no slot within {target.patience:g} s")
     try:
@@ -126,15 +129,15 @@ def _headers(target: Target) -> Headers:
     return [*target.headers, *own]
 
 
-def _body(target: Target, form: _Form, shot: Shot, salt: str) -> bytes:
+def _body(target: Target, way: _Way, shot: Shot, salt: str) -> bytes:
     messages = [{"role": "user", "content": shot.prompt}]
-    asked = {"messages": messages} if form.path == CHAT else {"prompt": shot.prompt}
+    asked = {"messages": messages} if way.form is CHAT else {"prompt": shot.prompt}
     plain = {"model": target.model, **asked, "temperature": 0, "max_tokens": shot.tokens}
-    texts = {name: json.dumps(value) for name, value in plain.items()}
-    texts |= sample_members(target.engine, form.path, seed=_SEED, salt=salt, greedy=True)
-    if form.logprobs:
-        texts |= margin_members(target.engine, form.path)
-    return ("{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}").encode()
+    body = parse_body(json.dumps(plain).encode())
+    added = sample_members(target.engine, way.form.path, seed=_SEED, salt=salt, greedy=True)
+    if way.logprobs:
+        added |= way.form.margin_members(body)
+    return body.forwarded((), added)
 
 
 class _Token(msgspec.Struct):

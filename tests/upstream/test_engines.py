@@ -17,7 +17,7 @@ from gateway.upstream.engines import (
     DIALECTS,
     MESSAGES,
     RESPONSES,
-    margin_members,
+    dialect,
     salt_of,
     sample_members,
 )
@@ -70,20 +70,18 @@ def test_salts(engine: str, taken: tuple[bool, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "path", "asked"),
+    ("engine", "told"),
     [
-        ("vllm", CHAT, {"logprobs": True, "top_logprobs": 2}),
-        ("vllm", COMPLETIONS, {"logprobs": 2}),
-        ("vllm", RESPONSES, {"include": ["message.output_text.logprobs"], "top_logprobs": 2}),
-        ("vllm", MESSAGES, {}),
-        ("lmdeploy", COMPLETIONS, {}),
-        ("torch", COMPLETIONS, {"logprobs": 2}),
-        ("openai", RESPONSES, {}),
+        ("vllm", (True, True, True, False)),
+        ("sglang", (True, True, True, False)),
+        ("lmdeploy", (True, False, False, False)),
+        ("openai", (True, True, False, False)),
+        ("torch", (True, True, False, False)),
     ],
 )
-def test_margins(engine: str, path: str, asked: dict[str, Any]) -> None:
-    """The best two tokens are asked for in the words of the endpoint, where the engine has any."""
-    assert asked == {name: json.loads(text) for name, text in margin_members(engine, path).items()}
+def test_logprobs(engine: str, told: tuple[bool, ...]) -> None:
+    """Where an engine tells how likely its tokens were, and so may be asked for it."""
+    assert told == tuple(path in dialect(engine).logprobs for path in PATHS)
 
 
 @pytest.mark.parametrize("engine", DIALECTS)

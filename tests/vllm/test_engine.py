@@ -12,10 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.core.probe import ProbePlan
 from gateway.settings.model import Timeouts
-from gateway.upstream.engines import CHAT, COMPLETIONS, MESSAGES, RESPONSES, margin_members, sample_members
+from gateway.upstream.engines import CHAT, COMPLETIONS, MESSAGES, RESPONSES, sample_members
 from gateway.upstream.http_client import HttpClient
 from gateway.upstream.probe import Target, probe
 from gateway.upstream.slots import Slots
+from gateway.wire.body import parse_body
+from gateway.wire.forms.table import FORMS
 from tests.doubles.gateway import Client
 from tests.doubles.waiting import until_async
 from tests.vllm.questions import CHAT as QUESTION
@@ -101,9 +103,10 @@ async def test_as_few_as_decide(engine: Engine, gateway: Client) -> None:
 )
 async def test_the_dialect(path: str, body: dict[str, Any], engine: Engine) -> None:
     """vLLM takes all that its dialect sends on each endpoint: seed, salt, and logprobs, which come back."""
-    members = sample_members("vllm", path, seed=5, salt="scg-1", greedy=True) | margin_members("vllm", path)
-    added = {name: json.loads(text) for name, text in members.items()}
-    status, answer = await engine.ask(Asked(path, body | added))
+    form = next(form for form in FORMS if form.path == path)
+    plain = parse_body(json.dumps(body).encode())
+    added = sample_members("vllm", path, seed=5, salt="scg-1", greedy=True) | form.margin_members(plain)
+    status, answer = await engine.ask(Asked(path, json.loads(plain.forwarded((), added))))
     assert 200 == status
     assert (path != MESSAGES) == ('"logprob' in answer and '"logprobs":null' not in answer)
 
