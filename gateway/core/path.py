@@ -51,16 +51,6 @@ class MajorityPath:
         return self._trails.keys()
 
     @property
-    def is_split(self) -> bool:
-        """Whether samples that agree with all that was shown go on in different ways."""
-        return len(self._symbols) > 1
-
-    @property
-    def is_stranded(self) -> bool:
-        """Whether something was shown that no sample can bear out any more."""
-        return bool(self._shown) and not self._trails and not self._unlaunched
-
-    @property
     def wants_more(self) -> int:
         """How many samples more than those launched it takes, at the very least, to go on."""
         if self.ending is not None:

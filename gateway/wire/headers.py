@@ -1,6 +1,6 @@
 """Which header fields go through, and the ones that the gateway adds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from gateway.core.pin import Pin
 
@@ -92,6 +92,6 @@ def describe(pin: Pin, source: str, key: str) -> dict[str, str]:
     return made
 
 
-def as_comment(described: Mapping[str, str], skip: Sequence[str] = ()) -> str:
+def as_comment(described: Mapping[str, str]) -> str:
     """The same as one line for an SSE comment."""
-    return " ".join(f"{name}={value}" for name, value in described.items() if name not in skip)
+    return " ".join(f"{name}={value}" for name, value in described.items())

@@ -89,14 +89,6 @@ class LiveStream:
         self._said: dict[int, int] = {}  # characters of text by sample
         self._leader: int | None = None
         self._has_text = False
-        self._sent: list[bytes] = []
-
-    @property
-    def sent(self) -> bytes:
-        """All bytes so far, for a client that joins late."""
-        if len(self._sent) > 1:
-            self._sent = [b"".join(self._sent)]
-        return self._sent[0] if self._sent else b""
 
     def agrees(self, sample: Sample) -> bool:
         """Whether a sample's text begins with all that was shown: what `Round` asks of a winner."""
@@ -121,7 +113,7 @@ class LiveStream:
             made += self._show(self.path.feed(index, said.text))
         if said.is_held:
             made += self._show(self.path.hold(index))
-        return self._send(made)
+        return made
 
     def ended(self, sample: Sample) -> bytes:
         """A sample is whole: its stream, or all of it at once from an upstream that does not stream."""
@@ -132,17 +124,17 @@ class LiveStream:
             new = self.path.feed(index, reply.content)
         is_text = self._said.get(index, 0) == len(reply.content) and not reply.calls and not reply.refusal
         new += (self.path.end if is_text else self.path.hold)(index)
-        return self._send(self._show(new))
+        return self._show(new)
 
     def lost(self, index: int, total: int) -> bytes:
         """Sample `index` abstained; so many may come in all, with the one that replaces it."""
         self.path.widen(total)
-        return self._send(self._show(self.path.lose(index)))
+        return self._show(self.path.lose(index))
 
     def finish(
         self, body: bytes, *, streamed: bool, include_usage: bool, told: Mapping[str, str] | None = None
     ) -> bytes:
-        """What ends the stream of a client that got all of `sent`. Changes nothing: clients may want different ends.
+        """What ends the stream of a client that got all of the above. Changes nothing: clients may want different ends.
 
         `told` goes into a comment and into the usage chunk's `consistency` member. NotAsShown if the answer
         is none that could follow.
@@ -169,8 +161,3 @@ class LiveStream:
         openings = {index: reader.opening for index, reader in self._readers.items()} | self._plain
         self._leader = min(index for index in self.path.agreeing if openings.get(index))
         return self._writer.begin(openings[self._leader])
-
-    def _send(self, made: bytes) -> bytes:
-        if made:
-            self._sent.append(made)
-        return made

@@ -24,11 +24,6 @@ class EventDecoder:
         self._begun = False  # whether the first line is in, which may open with a byte order mark
         self._after_cr = False  # whether a newline that comes first is half of a CRLF
 
-    @property
-    def is_clean(self) -> bool:
-        """Whether the bytes so far end with a whole event."""
-        return not self._rest.strip() and not self._data
-
     def feed(self, piece: bytes) -> list[Event]:
         """The events that this piece completes."""
         if not piece:

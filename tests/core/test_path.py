@@ -179,7 +179,7 @@ def test_the_path_ends_as_a_sample_does(script: Script) -> None:
     assert path.agreeing
     for index in path.agreeing:
         assert (script.texts[index], script.ends[index]) == (path.shown, path.ending)
-    assert (False, False, 0) == (path.is_split, path.is_stranded, path.wants_more)
+    assert 0 == path.wants_more
 
 
 @quickly
@@ -269,13 +269,13 @@ def test_a_split_wants_more() -> None:
     path = launched(MajorityPath(3, QUESTION), 0, 1)
     path.feed(0, "41")
     assert "4" == path.feed(1, "4")
-    assert (0, False) == (path.wants_more, path.is_split)
+    assert 0 == path.wants_more
     path.feed(1, "2")
-    assert (1, True) == (path.wants_more, path.is_split)
+    assert 1 == path.wants_more
     launched(path, 2)
-    assert (0, True) == (path.wants_more, path.is_split)
+    assert 0 == path.wants_more
     assert ("", "2") == (path.feed(2, "4"), path.feed(2, "2"))
-    assert (0, False, frozenset({1, 2})) == (path.wants_more, path.is_split, path.agreeing)
+    assert (0, frozenset({1, 2})) == (path.wants_more, path.agreeing)
 
 
 def test_samples_under_way_are_counted_on() -> None:
@@ -320,27 +320,18 @@ def test_even_votes_do_not_wait_for_what_cannot_beat_them() -> None:
 # Ends.
 
 
-def test_stranded() -> None:
-    """When all that agree with what was shown are lost and none can come, the path is stranded."""
+def test_nobody_is_left() -> None:
+    """When all that agree with what was shown are lost, a path wants what may still come, and then nothing."""
     path = MajorityPath(3, QUESTION)
     path.feed(0, "42")
     path.feed(1, "42")
     path.feed(2, "41")
-    stranded = [path.is_stranded]
     for index in (0, 1):
         path.widen(4)
         path.lose(index)
-        stranded.append(path.is_stranded)
-    assert ([False, False, False], 1) == (stranded, path.wants_more)
-    path.feed(3, "43")
-    assert path.is_stranded
-
-
-def test_nothing_shown_is_not_stranded() -> None:
-    """Where nothing was shown, the round can still return whatever it likes."""
-    path = MajorityPath(1, QUESTION)
-    path.lose(0)
-    assert not path.is_stranded
+    assert (frozenset(), 1) == (path.agreeing, path.wants_more)
+    assert "" == path.feed(3, "43")
+    assert ("42", frozenset(), 0) == (path.shown, path.agreeing, path.wants_more)
 
 
 def test_what_comes_too_late_is_ignored() -> None:

@@ -132,7 +132,7 @@ def test_what_is_not_known_is_not_described() -> None:
 
 
 def test_as_comment() -> None:
-    """The same fields as one line, without those that were sent before."""
-    told = {"x-consistency-k": "3", "x-consistency-source": "vote", "x-consistency-samples": "2"}
-    assert "x-consistency-k=3 x-consistency-samples=2" == as_comment(told, ["x-consistency-source"])
+    """The same fields as one line."""
+    told = {"x-consistency-k": "3", "x-consistency-samples": "2"}
+    assert "x-consistency-k=3 x-consistency-samples=2" == as_comment(told)
     assert "\n" not in as_comment(describe(PIN, "vote", "abc"))

@@ -27,20 +27,24 @@ def sample(form: Form, index: int, body: bytes, *, streamed: bool = True) -> Sam
 
 def play(
     form: Form, live: LiveStream, bodies: Sequence[Sequence[bytes]], turns: Sequence[int]
-) -> list[Sample]:
-    """Let samples come in by turns, each by one piece or its end, then all others; a body in one piece is plain."""
+) -> tuple[list[Sample], bytes]:
+    """Let samples come in by turns, each by one piece or its end, then all others; a body in one piece is plain.
+
+    Returns the samples, and what a client was sent.
+    """
     samples: dict[int, Sample] = {}
+    sent = b""
     came = [0] * len(bodies)
     for index in [*turns, *(index for index, pieces in enumerate(bodies) for _ in range(len(pieces) + 1))]:
         pieces = bodies[index]
         if came[index] < len(pieces):
             if len(pieces) > 1:
-                live.piece(index, pieces[came[index]])
+                sent += live.piece(index, pieces[came[index]])
         elif index not in samples:
             samples[index] = sample(form, index, b"".join(pieces), streamed=len(pieces) > 1)
-            live.ended(samples[index])
+            sent += live.ended(samples[index])
         came[index] += 1
-    return [samples[index] for index in sorted(samples)]
+    return [samples[index] for index in sorted(samples)], sent
 
 
 @both
@@ -54,10 +58,10 @@ def test_the_client_gets_the_winner(form: Form, live_form: LiveForm, data: st.Da
     if plain is not None:
         bodies[plain] = [drawn[plain].plain(form)]
     live = LiveStream(live_form, len(drawn), b"question")
-    samples = play(form, live, bodies, data.draw(st.lists(st.integers(0, len(drawn) - 1), max_size=40)))
+    samples, sent = play(form, live, bodies, data.draw(st.lists(st.integers(0, len(drawn) - 1), max_size=40)))
     scripts = [got(form, answer.stream(form)) for answer in drawn]
     for each in filter(live.agrees, samples):
-        stream = live.sent + live.finish(each.body, streamed=each.streamed, include_usage=False)
+        stream = sent + live.finish(each.body, streamed=each.streamed, include_usage=False)
         assert each.reply == form.reply(stream, STREAM)
         told, own = got(form, stream), scripts[each.index]
         leader = next(script for script in scripts if script.name == told.name)
@@ -74,8 +78,8 @@ def test_reasoning_is_of_one_sample(form: Form, live_form: LiveForm, data: st.Da
     answer = data.draw(answers(most=1))[0]
     body = answer.stream(form, data.draw(places))
     live = LiveStream(live_form, 1, b"question")
-    live.piece(0, body[: data.draw(st.integers(0, len(body)))])
-    stream = live.sent + live.finish(body, streamed=True, include_usage=False)
+    sent = live.piece(0, body[: data.draw(st.integers(0, len(body)))])
+    stream = sent + live.finish(body, streamed=True, include_usage=False)
     own, told = got(form, body), got(form, stream)
     assert own.name == told.name
     assert own.of(*REASONING) == told.of(*REASONING)
@@ -97,9 +101,9 @@ def test_whole_and_byte_by_byte(form: Form, live_form: LiveForm, length: int, en
     bodies = [answer.stream(form, noisy=True, end=end) for answer in PARTING]
     pieces = [[body[at : at + length] for at in range(0, len(body), length)] + [b""] for body in bodies]
     live = LiveStream(live_form, 3, b"question")
-    samples = play(form, live, pieces, [0, 1, 2] * 9000)
+    samples, sent = play(form, live, pieces, [0, 1, 2] * 9000)
     assert "Let me see: 42" + FACE == live.path.shown
-    stream = live.sent + live.finish(samples[2].body, streamed=True, include_usage=False)
+    stream = sent + live.finish(samples[2].body, streamed=True, include_usage=False)
     told = got(form, stream)
     assert samples[2].reply == form.reply(stream, STREAM)
     leader = next(own for own in (got(form, body) for body in bodies) if own.name == told.name)
@@ -118,12 +122,10 @@ def test_streams_of_vllm(name: str, length: int) -> None:
     body, form = recorded(name), form_of(name)
     pieces = cut(body, range(0, len(body), length))
     live = LiveStream(dict(LIVE)[form], 3, b"question")
-    for piece in pieces:
-        for index in (0, 1):
-            live.piece(index, piece)
+    sent = b"".join(live.piece(index, piece) for piece in pieces for index in (0, 1))
     reply = form.reply(body, STREAM)
-    assert (reply.content, bool(reply.content)) == (live.path.shown, bool(live.sent))
-    stream = live.sent + live.finish(body, streamed=True, include_usage=False)
+    assert (reply.content, bool(reply.content)) == (live.path.shown, bool(sent))
+    stream = sent + live.finish(body, streamed=True, include_usage=False)
     assert reply == form.reply(stream, STREAM)
 
 

@@ -109,17 +109,3 @@ def test_round_trip(payloads: list[bytes]) -> None:
     """What is encoded is decoded again, with comments in between."""
     stream = b"".join(encode_event(data) + encode_comment("still here") for data in payloads)
     assert [Event(data) for data in payloads] == decode([stream])
-
-
-@pytest.mark.parametrize(
-    ("stream", "is_clean"),
-    [
-        (b"", True), (b"data: a\n\n", True), (b"data: a\r\n\r\n", True), (b"data: a\r\r", True), (b": ping\n\n", True),
-        (b"data: a", False), (b"data: a\n", False), (b"data: a\n\ndata", False),
-    ],
-)  # fmt: skip
-def test_clean(stream: bytes, is_clean: bool) -> None:  # noqa: FBT001 (a table's column)
-    """A decoder knows whether the bytes so far end with a whole event."""
-    decoder = EventDecoder()
-    decoder.feed(stream)
-    assert is_clean == decoder.is_clean
