@@ -71,9 +71,13 @@ async def _recheck(gateway: Gateway, wanted: Wanted, headers: Headers, landing: 
     seconds = perf_counter() - began
     record = record_round(again, key=landing.key, endpoint=label, model=model, pin="off", seconds=seconds)
     gateway.metrics.samples(record)
-    if isinstance(again.result, Verdict):
-        winner = cast(again.result.winner, wanted.plan.answer)
-        _count(gateway, wanted, [winner.answer == served.answer] if isinstance(winner, Ballot) else [])
+    winner = cast(again.result.winner, wanted.plan.answer) if isinstance(again.result, Verdict) else None
+    if not isinstance(winner, Ballot):
+        gateway.metrics.rechecked(model, wanted.policy.name, "lost")
+        return
+    same = winner.answer == served.answer
+    gateway.metrics.rechecked(model, wanted.policy.name, "same" if same else "different")
+    _count(gateway, wanted, [same])
 
 
 async def _ballot(gateway: Gateway, wanted: Wanted, pin: Pin) -> Ballot | None:

@@ -40,35 +40,59 @@ class Rate:
     interval: tuple[float, float]  # 95 %
 
 
+class Questions:
+    """The pairs of the latest questions of one kind, same and different, and the sum of their shares."""
+
+    __slots__ = ("agreement", "pairs")
+
+    def __init__(self) -> None:
+        self.pairs: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self.agreement = 0.0  # kept up to date, so that reading it does not take thousands of divisions
+
+    def note(self, question: bytes, same: int, different: int) -> None:
+        """Add pairs to those of their question; the one longest without any is forgotten."""
+        name = int.from_bytes(question[:7])  # a small integer takes a third of a digest's room
+        before = self.pairs.pop(name, (0, 0))
+        now = self.pairs[name] = (before[0] + same, before[1] + different)
+        self.agreement += _share(now) - _share(before)
+        if len(self.pairs) > _QUESTIONS:
+            self.agreement -= _share(self.pairs.popitem(last=False)[1])
+
+
 class Ledger:
     """The pairs of the latest questions, by model, policy and spread."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[str, str, str], OrderedDict[int, tuple[int, int]]] = {}
+        self._kinds: dict[tuple[str, str, str], Questions] = {}
 
-    def note(self, pairs: Pairs) -> None:
-        """Add pairs to those of their question."""
-        questions = self._kinds.setdefault((pairs.model, pairs.policy, pairs.spread), OrderedDict())
-        question = int.from_bytes(pairs.question[:7])  # a small integer takes a third of a digest's room
-        same, different = questions.get(question, (0, 0))
-        questions[question] = (same + pairs.same, different + pairs.different)
-        questions.move_to_end(question)
-        if len(questions) > _QUESTIONS:
-            questions.popitem(last=False)
+    def note(self, pairs: Pairs) -> Questions:
+        """Add pairs to those of their question; all of its kind."""
+        kind = (pairs.model, pairs.policy, pairs.spread)
+        questions = self._kinds.get(kind)
+        if questions is None:
+            questions = self._kinds[kind] = Questions()
+        questions.note(pairs.question, pairs.same, pairs.different)
+        return questions
 
     def rates(self) -> list[Rate]:
         """Every kind that has pairs, in order."""
-        return [_rate(kind, questions) for kind, questions in sorted(self._kinds.items())]
+        return [_rate(kind, each) for kind, each in sorted(self._kinds.items())]
 
 
-def _rate(kind: tuple[str, str, str], questions: OrderedDict[int, tuple[int, int]]) -> Rate:
-    number = len(questions)
-    rate = sum(same / (same + different) for same, different in questions.values()) / number
+def _share(pairs: tuple[int, int]) -> float:
+    """The share of pairs that were the same; 0 for none, which adds nothing."""
+    same, different = pairs
+    return same / (same + different) if same else 0.0
+
+
+def _rate(kind: tuple[str, str, str], questions: Questions) -> Rate:
+    number = len(questions.pairs)
+    rate = sum(map(_share, questions.pairs.values())) / number
     low, high = wilson(rate, number)
     return Rate(
         *kind,
-        same=sum(same for same, _ in questions.values()),
-        different=sum(different for _, different in questions.values()),
+        same=sum(same for same, _ in questions.pairs.values()),
+        different=sum(different for _, different in questions.pairs.values()),
         questions=number,
         rate=round(rate, 4),
         interval=(round(low, 4), round(high, 4)),

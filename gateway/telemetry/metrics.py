@@ -44,6 +44,7 @@ _CHARACTERS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 _MARGINS = (0.0, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 _FATES = ("ballot", "spoiled", "abstained", "cancelled")
+RECHECKS = ("same", "different", "lost")
 
 
 class Metrics:
@@ -105,6 +106,15 @@ class Metrics:
         self._pairs = self._counter(
             "scg_pairs", "Pairs of answers to one question that were compared", *by, "spread", "result"
         )
+        self._questions = self._gauge(
+            "scg_consistency_questions", "Questions with pairs, of the latest ones", *by, "spread"
+        )
+        self._agreeing = self._gauge(
+            "scg_consistency_agreement", "Sum over those of the share of pairs that agree", *by, "spread"
+        )
+        self._rechecks = self._counter(
+            "scg_rechecks", "Pinned verdicts voted on again, by what came of it", *by, "result"
+        )
 
     def _make_cache_metrics(self) -> None:
         self._cache = self._counter("scg_cache_requests", "Look-ups of a pinned verdict", "result")
@@ -119,6 +129,9 @@ class Metrics:
         self._upstream_up = self._gauge("scg_upstream_up", "Whether it can be reached", by)
         self._upstream_in_flight = self._gauge("scg_upstream_in_flight", "Calls under way", by)
         self._upstream_queue = self._gauge("scg_upstream_queue", "Samples in line for it", by)
+        self._changes = self._counter(
+            "scg_fingerprint_changes", "Times that upstreams served something else under a name", "model"
+        )
         self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open", by)
 
     def _foresee(self) -> None:
@@ -138,11 +151,16 @@ class Metrics:
             for spread in ("together", "staggered", "apart"):
                 for result in ("same", "different"):
                     self._pairs.labels(model, policy, spread, result)
+                self._questions.labels(model, policy, spread)
+                self._agreeing.labels(model, policy, spread)
+            for result in RECHECKS:
+                self._rechecks.labels(model, policy, result)
             for outcome in ("unanimous", "majority", "plurality", "tie", "single", "no_quorum"):
                 self._rounds.labels(model, policy, outcome)
             for fate in _FATES:
                 self._samples.labels(model, policy, fate)
             self._saved.labels(model, policy)
+        self._changes.labels(model)
 
     def answered(self, labels: tuple[str, str, str, str, int], seconds: float, overhead: float) -> None:
         """Count a request: its endpoint, model, policy, source and status; how long in all, how long our own."""
@@ -217,7 +235,18 @@ class Metrics:
         for result, number in (("same", pairs.same), ("different", pairs.different)):
             if number:
                 self._pairs.labels(pairs.model, pairs.policy, pairs.spread, result).inc(number)
-        self._ledger.note(pairs)
+        questions = self._ledger.note(pairs)
+        kind = (pairs.model, pairs.policy, pairs.spread)
+        self._questions.labels(*kind).set(len(questions.pairs))
+        self._agreeing.labels(*kind).set(questions.agreement)
+
+    def rechecked(self, model: str, policy: str, result: str) -> None:
+        """Count a pinned verdict that was voted on again: same, different, or lost where no answer came of it."""
+        self._rechecks.labels(model, policy, result).inc()
+
+    def fingerprint_changed(self, model: str) -> None:
+        """Count that the upstreams now serve something else under this name."""
+        self._changes.labels(model).inc()
 
     def consistency(self) -> list[Rate]:
         """The consistency rate of the latest questions, by model, policy and spread."""

@@ -79,6 +79,11 @@ class Upstream:
         replaced = {name.lower() for name, _ in own}
         return [*(pair for pair in headers if pair[0].lower() not in replaced), *own]
 
+    def tell_changed(self, model: str) -> None:
+        """Note that this model is not what it was."""
+        _LOG.warning("model %s is served as something else than before: it is voted on anew", model)
+        self._metrics.fingerprint_changed(model)
+
     async def list_models(self, headers: Headers) -> list[dict[str, Any]] | None:
         """The models as the server lists them for this client; None if it does not answer in time."""
         try:
@@ -122,6 +127,7 @@ class Pool:
         self._store = store
         self._turns: Counter[tuple[str, ...]] = Counter()  # rounds so far by who could answer
         self._fingerprints: dict[str, str] = {}
+        self._served: dict[str, str] = {}  # fingerprints by the models ever seen
 
     @property
     def down(self) -> list[str]:
@@ -174,7 +180,7 @@ class Pool:
         """
         known = self._fingerprints.get(model)
         if known is None:
-            described = [text for upstream in self.candidates(model) for text in upstream.describes(model)]
+            described = self._described(model)
             name = f"fingerprint:{sha256(model.encode(errors='surrogatepass')).hexdigest()[:32]}"
             if not described:
                 return await self._store.recall(name)
@@ -184,12 +190,26 @@ class Pool:
                 await self._store.remember(name, known)
         return known
 
+    def _described(self, model: str) -> list[str]:
+        return [text for upstream in self.candidates(model) for text in upstream.describes(model)]
+
     async def look(self) -> None:
         """Look at every upstream at once."""
         before = [upstream.seen for upstream in self.upstreams]
         await asyncio.gather(*(upstream.look() for upstream in self.upstreams))
         if before != [upstream.seen for upstream in self.upstreams]:
             self._fingerprints.clear()
+            self._note_changes()
+
+    def _note_changes(self) -> None:
+        """Tell of the models whose name now stands for something else: what was pinned for them is left behind."""
+        for upstream in self.upstreams:
+            for model in upstream.seen.models:
+                now = fingerprint(self._described(model))
+                before = self._served.setdefault(model, now)
+                if before != now:
+                    self._served[model] = now
+                    upstream.tell_changed(model)
 
     async def keep_looking(self) -> None:
         """Look for ever, every few seconds."""

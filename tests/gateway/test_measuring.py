@@ -30,6 +30,11 @@ async def pairs(client: Client, policy: str) -> tuple[float, float]:
     )
 
 
+async def rechecks(client: Client, result: str) -> float:
+    """How many pinned verdicts were voted on again with this result."""
+    return await client.metric("scg_rechecks_total", model="m", policy="majority", result=result)
+
+
 async def test_a_single_answer_is_compared_with_later_ones() -> None:
     """`measure: 1`, `measure_k: 3`: two more samples follow, one the same and one not; the client had its answer."""
     policy = PRESETS["single"].override(ALWAYS)
@@ -69,6 +74,7 @@ async def test_a_hit_is_voted_on_again(again: str, expected: tuple[float, float]
         assert ("cache",) == (await client.chat()).about("source")
         await measured(client)
         assert expected == await pairs(client, "majority")
+        assert expected == (await rechecks(client, "same"), await rechecks(client, "different"))
         assert ("42", "cache") == ((got := await client.chat()).content, *got.about("source"))
 
 
@@ -81,6 +87,38 @@ async def test_the_same_hit_is_not_checked_all_the_time() -> None:
             await client.chat()
         await measured(client)
         assert (4, (1, 0)) == (len(upstream.seen), await pairs(client, "majority"))
+
+
+async def test_a_recheck_without_a_verdict_is_counted() -> None:
+    """Where the round that is run again comes to nothing, that is told apart from agreement."""
+    policy = PRESETS["majority"].override({"recheck": 1.0})
+    async with (
+        open_upstream("42", "42", 500, 500, 500, 500) as upstream,
+        open_gateway(upstream, default_policy=policy) as client,
+    ):
+        at_once(client)
+        await client.chat()
+        await client.chat()
+        await measured(client)
+        assert (1, (0, 0)) == (await rechecks(client, "lost"), await pairs(client, "majority"))
+
+
+async def test_the_questions_behind_the_rate_are_published() -> None:
+    """Two questions, one with half of its pairs the same and one with all: 1.5 of 2 agree."""
+    policy = PRESETS["single"].override(ALWAYS)
+    async with (
+        open_upstream("42", "42", "41", "7") as upstream,
+        open_gateway(upstream, default_policy=policy) as client,
+    ):
+        at_once(client)
+        await client.chat()
+        await measured(client)
+        upstream.answers = ["7"]
+        await client.chat(temperature=0.5)
+        await measured(client)
+        kind = {"model": "m", "policy": "single", "spread": "apart"}
+        assert 2 == await client.metric("scg_consistency_questions", **kind)
+        assert 1.5 == await client.metric("scg_consistency_agreement", **kind)
 
 
 @pytest.mark.parametrize("failure", [500, HALF])

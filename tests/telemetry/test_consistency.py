@@ -42,6 +42,8 @@ def test_the_oldest_questions_are_forgotten() -> None:
         ledger.note(pairs(q(number), number >= 1000, number < 1000))
     (rate,) = ledger.rates()
     assert (4096, round(1 - 96 / 4096, 4)) == (rate.questions, rate.rate)
+    kept = ledger.note(pairs(q(4999), 1, 0))
+    assert (4096, 4000) == (len(kept.pairs), kept.agreement)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1))
@@ -49,12 +51,13 @@ def test_the_rate_is_the_mean_of_the_shares(seen: list[tuple[int, bool]]) -> Non
     """Whatever the order of the pairs, the rate is the mean over questions of the share that agreed."""
     ledger = Ledger()
     for question, same in seen:
-        ledger.note(pairs(q(question), same, not same))
+        kept = ledger.note(pairs(q(question), same, not same))
     shares = []
     for question in {question for question, _ in seen}:
         own = [same for asked, same in seen if asked == question]
         shares.append(sum(own) / len(own))
     assert [round(sum(shares) / len(shares), 4)] == [rate.rate for rate in ledger.rates()]
+    assert (len(shares), round(sum(shares), 9)) == (len(kept.pairs), round(kept.agreement, 9))
 
 
 def test_fields_are_bounded() -> None:

@@ -167,6 +167,26 @@ async def test_remembered_by_the_store() -> None:
             assert found != await pool.fingerprint("m")
 
 
+async def test_a_changed_fingerprint_is_counted() -> None:
+    """Another model behind a name counts once, also if the name was away in between; being seen at first does not."""
+    async with open_upstream() as upstream, pool_of(at(upstream.url)) as pool:
+
+        async def changes(served: Reply) -> float | None:
+            upstream.models = served
+            await pool.look()
+            registry = pool.upstreams[0]._metrics.registry
+            return registry.get_sample_value("scg_fingerprint_changes_total", {"model": "m"})
+
+        assert [0, 0, 1, 1, 1, 2] == [
+            await changes(listing()),
+            await changes(listing(created=5)),
+            await changes(listing(root="other")),
+            await changes(listing(id="another")),
+            await changes(listing(root="other")),
+            await changes(listing()),
+        ]
+
+
 async def test_what_was_seen_stays_known_while_the_server_is_away() -> None:
     """A server that goes away, or lists nothing for a while, changes nothing in what the pool is."""
     async with pool_of(at(), kept=store()) as pool:
