@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from gateway.settings.model import Settings
 
-_OVERRIDES = ("host", "port", "upstream_url")
+_OVERRIDES = ("host", "port", "upstream_url", "workers")
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,6 +36,9 @@ def add_setting_flags(parser: argparse.ArgumentParser) -> None:
     add_config_flag(parser)
     parser.add_argument("--host", help="address to listen on (SCG_HOST, 127.0.0.1)")
     parser.add_argument("--port", help="port to listen on, 0 for any (SCG_PORT, 8080)")
+    parser.add_argument(
+        "--workers", metavar="N", help="processes on that port, sharing Redis (SCG_WORKERS, 1)"
+    )
     parser.add_argument("--upstream-url", metavar="URL", help="the only upstream (SCG_UPSTREAM_URL)")
 
 

@@ -1,6 +1,7 @@
 """`scg serve`: the gateway."""
 
 import argparse
+from functools import partial
 
 from gateway.cli.arguments import add_setting_flags, describe, load_settings
 
@@ -22,6 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve; the exit code is the application's."""
     settings = load_settings(arguments)
-    from gateway import app  # after the settings: a bad configuration is told at once
+    from gateway.running import process  # after the settings: a bad configuration is told at once
 
-    return app.run(settings)
+    return process.run(settings, partial(load_settings, arguments))

@@ -39,6 +39,10 @@ class Door:
         """How many clients wait for an answer, or for the rest of one."""
         return sum(connection.is_busy for connection in self._site.connections)
 
+    def bound(self, bounds: Bounds) -> None:
+        """Let these bounds hold for connections that come from now on."""
+        self._site.bounds = bounds
+
     def drain(self) -> None:
         """Close idle connections now, and each other one after its next answer. Newcomers are still heard."""
         self._site.is_draining = True

@@ -19,13 +19,14 @@ class Background:
         self.apart = apart  # seconds, at least and at most
         self._tasks: set[asyncio.Task[None]] = set()
         self._done: OrderedDict[str, float] = OrderedDict()
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def start(self, work: Coroutine[None, None, None]) -> None:
-        """Do this, unless too much is being done already."""
-        if len(self._tasks) >= _MOST:
+        """Do this, unless too much is being done already, or the process is about to end."""
+        if self._is_closed or len(self._tasks) >= _MOST:
             work.close()
             return
         task = asyncio.create_task(work)
@@ -45,7 +46,8 @@ class Background:
         return True
 
     async def aclose(self) -> None:
-        """Stop."""
+        """Stop, and start nothing any more."""
+        self._is_closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

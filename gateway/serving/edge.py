@@ -23,24 +23,26 @@ from gateway.wire.forms.table import form_at
 _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _CLIENT_LEFT = 499  # nginx's word for it; no client ever sees it
-_PROCESS, _NUMBERS = token_hex(10), count()
 
 
 class Edge:
     """Takes every request of a door."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+        self.gateway = gateway  # what new requests meet; those under way keep the one that they met
+        self._traffic = gateway.traffic
+        # Ids unlike any others: random for the process, of which a fork makes another one, and counted within it.
+        self._process, self._numbers = token_hex(10), count()
 
     def __call__(self, request: Request) -> Answer | Coroutine[Any, Any, Reply]:
         """Give the request an id, count it, and turn whatever goes wrong into an error that clients understand.
 
         What needs no waiting is answered at once, without a task.
         """
-        gateway = self._gateway
-        trace = Trace(request.headers.once(_given_id) or _new_id(), perf_counter())
+        gateway = self.gateway
+        trace = Trace(request.headers.once(_given_id) or self._new_id(), perf_counter())
         trace.is_ours = request.path.startswith("/v1/")
-        gateway.in_flight += trace.is_ours
+        self._traffic.in_flight += trace.is_ours
         reply: Answer | Coroutine[Any, Any, Reply]
         try:
             if trace.is_ours:
@@ -55,7 +57,10 @@ class Edge:
 
     def refuse(self, error: GatewayError) -> Answer:
         """The answer to what is no request."""
-        return error_response(CHAT, error, _new_id())
+        return error_response(CHAT, error, self._new_id())
+
+    def _new_id(self) -> str:
+        return f"{self._process}{next(self._numbers):012x}"
 
     async def _wait_for(self, coming: Coroutine[Any, Any, Reply], path: str, trace: Trace) -> Reply:
         reply: Reply | None = None
@@ -72,12 +77,12 @@ class Edge:
 
     def _close(self, trace: Trace, reply: Reply | None) -> None:
         """Count the request."""
-        gateway = self._gateway
-        gateway.in_flight -= trace.is_ours
+        self._traffic.in_flight -= trace.is_ours
         if not trace.endpoint:
             return
         if reply is not None and not trace.status:
             trace.status = reply.status
+        gateway = self.gateway
         seconds = perf_counter() - trace.began
         labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
         gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))
@@ -89,15 +94,11 @@ def _given_id(headers: Headers) -> str:
     return given if _REQUEST_ID.fullmatch(given) else ""
 
 
-def _new_id() -> str:
-    """Unlike any other: random for the process, counted within it."""
-    return f"{_PROCESS}{next(_NUMBERS):012x}"
-
-
 def _admit(gateway: Gateway) -> None:
-    if gateway.is_draining:
+    traffic = gateway.traffic
+    if traffic.is_draining:
         raise Draining("shutting down", headers=(("retry-after", "1"),))
-    if gateway.in_flight > gateway.settings.limits.max_in_flight:
+    if traffic.in_flight > gateway.settings.limits.max_in_flight:
         raise Overloaded(
             f"more than limits.max_in_flight {gateway.settings.limits.max_in_flight} requests at once",
             headers=(("retry-after", "1"),),

@@ -6,6 +6,7 @@ from gateway.extraction.pool import Extractors
 from gateway.serving.background import Background
 from gateway.serving.landing import Landing
 from gateway.serving.reader import Reader
+from gateway.serving.traffic import Traffic
 from gateway.settings.model import Settings
 from gateway.store.flights import Flights
 from gateway.store.protocol import Store
@@ -14,9 +15,9 @@ from gateway.upstream.pool import Pool
 from gateway.upstream.slots import Slots
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Gateway:
-    """The parts of a running gateway, wired in `app`."""
+    """The parts of a running gateway, wired in `app`. New settings make a new one; requests keep theirs."""
 
     settings: Settings
     pool: Pool
@@ -27,8 +28,12 @@ class Gateway:
     flights: Flights[Landing] = field(default_factory=Flights)
     extractors: Extractors = field(default_factory=Extractors)
     background: Background = field(default_factory=Background)
-    in_flight: int = 0
-    is_draining: bool = False
+    traffic: Traffic = field(default_factory=Traffic)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests being answered."""
+        return self.traffic.in_flight
 
     def label(self, model: str) -> str:
         """The model as a metric's label: its name if some upstream is known to serve it, else `other`."""

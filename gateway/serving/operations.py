@@ -28,8 +28,9 @@ def healthz(_gateway: Gateway, _request: Request, _trace: Trace) -> Answer:
 
 def readyz(gateway: Gateway, _request: Request, _trace: Trace) -> Answer:
     """200 once requests make sense, even if degraded: hits are served with everything else down."""
-    if gateway.is_draining or not gateway.pool.first_look.is_set():
-        return _json({"status": "draining" if gateway.is_draining else "starting", "reasons": []}, status=503)
+    is_leaving = gateway.traffic.is_leaving
+    if is_leaving or not gateway.pool.first_look.is_set():
+        return _json({"status": "draining" if is_leaving else "starting", "reasons": []}, status=503)
     reasons = [f"upstream {name} is down" for name in gateway.pool.down]
     reasons += [
         f"upstream {name} lists no models: nothing that it answers is pinned; set its api_key or revision"

@@ -10,7 +10,16 @@ from gateway.core.policy import Policy, known, named_policies, refuse_beyond
 from gateway.core.policy_fields import PolicyError
 from gateway.extraction.installed import missing
 from gateway.settings.errors import ConfigError, Problem
-from gateway.settings.model import CacheSettings, Limits, Route, Settings, Timeouts, UpstreamSettings
+from gateway.settings.model import (
+    CacheSettings,
+    DrainSettings,
+    Limits,
+    LogSettings,
+    Route,
+    Settings,
+    Timeouts,
+    UpstreamSettings,
+)
 from gateway.settings.paths import Path as KeyPath
 from gateway.settings.schema import ConfigFile, UpstreamSection
 from gateway.settings.sources import Origins
@@ -43,6 +52,7 @@ class _Builder:
         routes = tuple(self._route(position, policies) for position in range(len(given.routes)))
         if given.keys:
             self._refuse(("keys",), "client keys are not available in this version; leave them out")
+        self._check_workers()
         if self.problems:
             raise ConfigError(*self.problems)
         return Settings(
@@ -57,11 +67,22 @@ class _Builder:
             limits=Limits(**dict(given.limits)),
             page=given.page,
             workers=given.workers,
+            drain=DrainSettings(**dict(given.drain)),
+            log=LogSettings(**dict(given.log)),
             warnings=warnings,
         )
 
     def _refuse(self, path: KeyPath, message: str) -> None:
         self.problems.append(Problem(spell_key(path), message, self.origins.of(path)))
+
+    def _check_workers(self) -> None:
+        """Workers that do not share their pins would give two clients two answers."""
+        if self.given.workers > 1 and self.given.cache.url.get_secret_value().startswith("memory:"):
+            self._refuse(
+                ("workers",),
+                f"{self.given.workers} need a cache that they share, as each would pin answers of its own; "
+                "set cache.url to redis://…, or use 1",
+            )
 
     def _upstreams(self) -> tuple[UpstreamSettings, ...]:
         if not self.given.upstreams:

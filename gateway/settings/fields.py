@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, WithJsonSchema
 
-from gateway.core.units import format_duration, parse_size
+from gateway.core.units import format_duration, parse_duration, parse_size
 from gateway.settings import values as take
 from gateway.settings.spelling import format_size
 from gateway.settings.urls import parse_cache_url, parse_upstream_url
@@ -25,7 +25,6 @@ Count = Annotated[int, BeforeValidator(take.whole_number(1)), WithJsonSchema(COU
 Weight = Annotated[
     float, BeforeValidator(take.weight), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]
-Workers = Annotated[int, BeforeValidator(take.workers), WithJsonSchema({"const": 1})]
 Switch = Annotated[bool, BeforeValidator(take.switch), WithJsonSchema(SWITCH)]
 Text = Annotated[str, BeforeValidator(take.text), WithJsonSchema({"type": "string", "minLength": 1})]
 Name = Annotated[
@@ -60,6 +59,11 @@ Duration = Annotated[
     BeforeValidator(take.duration),
     WithJsonSchema(DURATION),
 ]
+Wait = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema(DURATION),
+]
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
@@ -77,9 +81,9 @@ def choice(*choices: str) -> Any:
     return BeforeValidator(take.one_of(*choices)), WithJsonSchema({"enum": list(choices)})
 
 
-def duration(default: float) -> float:
+def duration(default: float, description: str | None = None) -> float:
     """A duration whose default the schema spells as people do."""
-    return Field(default, json_schema_extra={"default": format_duration(default)})
+    return Field(default, description=description, json_schema_extra={"default": format_duration(default)})
 
 
 def size(default: int, description: str | None = None) -> int:

@@ -63,6 +63,24 @@ class Limits:
     max_samples_in_flight: int = 2048
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainSettings:
+    """How a process that is told to end does so."""
+
+    delay: float = 0.5  # seconds from saying that it is not ready to refusing requests
+    timeout: float = 30.0  # seconds from then on for what is in flight
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how it is written."""
+
+    format: str = "auto"  # text on a terminal, else json
+    level: str = "info"
+    rounds: bool = True  # a line for each
+    prompts: bool = False  # requests and answers in those lines
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The policy of the models whose name matches a shell-style pattern; the first match counts."""
@@ -99,4 +117,6 @@ class Settings:
     keys: tuple[KeySettings, ...] = ()
     page: bool = True
     workers: int = 1
+    drain: DrainSettings = field(default_factory=DrainSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     warnings: tuple[str, ...] = ()

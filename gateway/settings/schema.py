@@ -13,7 +13,14 @@ from gateway.core.answer.rules import ANSWERS
 from gateway.core.policy import FIELDS, Policy
 from gateway.core.policy_fields import FALLBACKS, STOPS, parse_field
 from gateway.settings import fields as of
-from gateway.settings.model import CacheSettings, Limits, Settings, Timeouts
+from gateway.settings.model import (
+    CacheSettings,
+    DrainSettings,
+    Limits,
+    LogSettings,
+    Settings,
+    Timeouts,
+)
 from gateway.settings.values import switch
 
 _POLICY = Policy()
@@ -25,6 +32,7 @@ _ON_DISAGREEMENT = {
 _MARGIN = {"anyOf": [{"enum": [False, "off"]}, {"type": "number", "minimum": 0}]}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _CACHE, _TIMEOUTS, _LIMITS, _SETTINGS = CacheSettings(), Timeouts(), Limits(), Settings(upstreams=())
+_DRAIN, _LOG = DrainSettings(), LogSettings()
 
 
 class Section(BaseModel):
@@ -134,6 +142,24 @@ class LimitsSection(Section):
     max_samples_in_flight: of.Count = _LIMITS.max_samples_in_flight
 
 
+class DrainSection(Section):
+    """How the gateway ends on SIGTERM: not ready, refusing requests, then gone."""
+
+    delay: of.Wait = of.duration(_DRAIN.delay, "of saying not ready before requests are refused")
+    timeout: of.Wait = of.duration(_DRAIN.timeout, "for what is in flight from then on")
+
+
+class LogSection(Section):
+    """What is logged, on standard error. Never keys, and no prompts unless that is asked for."""
+
+    format: Annotated[str, *of.choice("auto", "text", "json")] = Field(
+        _LOG.format, description="auto: text on a terminal, else json"
+    )
+    level: Annotated[str, *of.choice("debug", "info", "warning", "error")] = _LOG.level
+    rounds: of.Switch = Field(_LOG.rounds, description="one line a round")
+    prompts: of.Switch = Field(_LOG.prompts, description="what was asked and answered, in those lines")
+
+
 class KeySection(Section):
     """A client's API key, by its digest."""
 
@@ -163,7 +189,9 @@ class ConfigFile(BaseSettings):
     limits: LimitsSection = LimitsSection()
     keys: list[KeySection] = []
     page: of.Switch = Field(_SETTINGS.page, description="the live page at /")
-    workers: of.Workers = 1
+    workers: of.Count = Field(_SETTINGS.workers, description="processes on one port; above 1 needs Redis")
+    drain: DrainSection = DrainSection()
+    log: LogSection = LogSection()
 
 
 class _Terse(GenerateJsonSchema):

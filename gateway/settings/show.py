@@ -51,6 +51,11 @@ def _tree(settings: Settings) -> dict[str, Any]:
         "keys": [],
         "page": settings.page,
         "workers": settings.workers,
+        "drain": {
+            "delay": format_duration(settings.drain.delay),
+            "timeout": format_duration(settings.drain.timeout),
+        },
+        "log": {field.name: getattr(settings.log, field.name) for field in fields(settings.log)},
     }
 
 

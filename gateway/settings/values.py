@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 
 from gateway.core.units import parse_duration, parse_size
-from gateway.settings.spelling import LATER
 
 _SWITCHES = {
     "on": True,
@@ -127,13 +126,6 @@ def header_name(value: object) -> str:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise ValueError("expected a header's name")
     return value
-
-
-def workers(value: object) -> int:
-    """How many processes serve."""
-    if whole_number(1)(value) > 1:
-        raise ValueError(f"more than one worker {LATER}; use 1")
-    return 1
 
 
 def words(value: object) -> object:

@@ -103,6 +103,11 @@ class Family(Collector, Generic[Child]):
             child = self._children[values] = self._by_text[text]
         return child
 
+    def forget(self, *values: object) -> None:
+        """Leave the child with these values out from now on."""
+        self._children.pop(values, None)
+        self._by_text.pop(tuple(map(str, values)), None)
+
     def values(self) -> Iterator[tuple[tuple[str, ...], Child]]:
         """All children with the values of their labels."""
         return iter(self._by_text.items())

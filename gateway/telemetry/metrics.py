@@ -56,7 +56,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, policies: Iterable[str] = ()) -> None:
         self.registry = registry
-        self._policies = sorted(set(policies))
+        self.meet(policies)
         self._ledger = Ledger()
         self.fields = FieldAgreement()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
@@ -144,6 +144,10 @@ class Metrics:
         for source in ("vote", "cache", "joined", "reference", "single", "passthrough"):
             self._overhead.labels(source)
         self.expect("other")
+
+    def meet(self, policies: Iterable[str]) -> None:
+        """From now on these are the policies that requests meet without asking for one."""
+        self._policies = sorted(set(policies))
 
     def expect(self, model: str) -> None:
         """Have the rounds and pairs of a model at 0, for the policies that its requests will meet."""
@@ -262,6 +266,11 @@ class Metrics:
             is_up=self._upstream_up.labels(name),
             results={each: self._upstream_requests.labels(name, each) for each in RESULTS},
         )
+
+    def forget_upstream(self, name: str) -> None:
+        """It is no longer there: nothing is to be said of its state. What was counted stays."""
+        for gauge in (self._upstream_up, self._upstream_in_flight, self._upstream_queue, self._breaker):
+            gauge.forget(name)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(self.registry, name, text, labels)

@@ -40,6 +40,9 @@ class AiohttpClient:
             except _StaleError as error:
                 raise Broken(str(error)) from error
 
+    def retire(self) -> None:
+        """Nothing to be done: aiohttp closes a connection that was idle for some seconds by itself."""
+
     async def aclose(self) -> None:
         """Close both pools."""
         await self._pooled.close()

@@ -94,6 +94,9 @@ class Client(Protocol):
     async def send(self, call: Call) -> Exchange:
         """Send a call and wait for the head of its answer; UpstreamFailure if there is none."""
 
+    def retire(self) -> None:
+        """No new work is to come: keep no connection that nobody uses. What is under way goes on."""
+
     async def aclose(self) -> None:
         """Close every connection."""
 

@@ -35,6 +35,7 @@ class HttpClient:
         self._tls = tls
         self._idle: dict[_Origin, deque[Connection]] = {}
         self._open: set[Connection] = set()
+        self._is_retired = False
         self._timer: asyncio.TimerHandle | None = None
         self._tick = min(_SLOWEST_TICK, timeouts.first_byte / 4, timeouts.idle / 4)
 
@@ -49,6 +50,13 @@ class HttpClient:
             except Closed:  # as one that its server found idle
                 pass
         return await self._send(await self._connect(origin), call, request)
+
+    def retire(self) -> None:
+        """Close what is idle now, and each other connection after its answer."""
+        self._is_retired = True
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().abort()
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -81,6 +89,9 @@ class HttpClient:
         tls = (self._tls or _default_tls()) if origin.is_tls else None
 
         def release(connection: Connection) -> None:
+            if self._is_retired:
+                connection.abort()
+                return
             connection.deadline = loop.time() + _KEEP_ALIVE
             self._idle.setdefault(origin, deque()).append(connection)
 

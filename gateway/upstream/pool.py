@@ -3,17 +3,15 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any
 
-from gateway.settings.model import Settings, UpstreamSettings
+from gateway.settings.model import UpstreamSettings
 from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.client import Client, Headers, UpstreamFailure
-from gateway.upstream.clients import is_proxied, open_client
 from gateway.upstream.engines import PLAIN
 from gateway.upstream.looks import DOWN, PATIENCE, Look, fingerprint, list_models, look
 from gateway.upstream.slots import Slots
@@ -226,26 +224,3 @@ def _in_lane(candidates: Sequence[Upstream], lane: str) -> Sequence[Upstream]:
     if len(candidates) == 1:
         return candidates
     return [each for each in candidates if each.settings.lane == "fast"] or candidates
-
-
-@asynccontextmanager
-async def open_pool(settings: Settings, metrics: Metrics, store: Store) -> AsyncIterator[Pool]:
-    """The pool, looking at its upstreams until it is closed."""
-    clients: dict[tuple[str | None, bool], Client] = {}
-
-    def client_for(upstream: UpstreamSettings) -> Client:
-        ca_file, proxied = upstream.ca_file, is_proxied(upstream.url)
-        if (ca_file, proxied) not in clients:
-            clients[ca_file, proxied] = open_client(settings.timeouts, ca_file, proxied=proxied)
-        return clients[ca_file, proxied]
-
-    pool = Pool([Upstream(each, client_for(each), metrics) for each in settings.upstreams], store)
-    looking = asyncio.create_task(pool.keep_looking())
-    try:
-        yield pool
-    finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
-        for client in clients.values():
-            await client.aclose()

@@ -85,7 +85,7 @@ async def test_health_and_readiness() -> None:
 async def test_draining_refuses_new_requests() -> None:
     """While shutting down: readiness 503, new requests 503 with retry-after, health still 200."""
     async with open_upstream() as upstream, open_gateway(upstream) as client:
-        client.inside.is_draining = True
+        client.inside.traffic.is_leaving = client.inside.traffic.is_draining = True
         got = await client.chat()
         assert (503, "1", "draining") == (got.status, got.headers["retry-after"], got.json["error"]["code"])
         assert (503, 200) == ((await client.get("/readyz")).status, (await client.get("/healthz")).status)

@@ -33,6 +33,12 @@ DEFAULTS: dict[str, Any] = {
     "keys": (),
     "page": True,
     "workers": 1,
+    "drain.delay": 0.5,
+    "drain.timeout": 30,
+    "log.format": "auto",
+    "log.level": "info",
+    "log.rounds": True,
+    "log.prompts": False,
     "warnings": (),
 }
 

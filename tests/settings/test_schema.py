@@ -25,7 +25,7 @@ def test_the_shipped_schema_is_up_to_date() -> None:
 
 def test_it_has_exactly_the_documented_keys() -> None:
     """Nothing undocumented can be configured at the top."""
-    expected = "host port upstreams cache vote policies routes timeouts limits keys page workers"
+    expected = "host port upstreams cache vote policies routes timeouts limits keys page workers drain log"
     assert set(expected.split()) == set(SCHEMA["properties"])
     assert SCHEMA["additionalProperties"] is False
 
@@ -38,6 +38,8 @@ def test_it_has_exactly_the_documented_keys() -> None:
         ("RouteSection", "model policy"),
         ("TimeoutsSection", "connect first_byte idle total"),
         ("LimitsSection", "max_k max_body max_in_flight max_samples_in_flight"),
+        ("DrainSection", "delay timeout"),
+        ("LogSection", "format level rounds prompts"),
         ("KeySection", "name sha256 rpm tpm admin replace"),
     ],
 )  # fmt: skip

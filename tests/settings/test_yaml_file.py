@@ -76,6 +76,8 @@ limits: {max_k: 16, max_body: 64MiB, max_in_flight: 512, max_samples_in_flight: 
 keys: []
 page: on
 workers: 1
+drain: {delay: 500ms, timeout: 30s}
+log: {format: auto, level: info, rounds: on, prompts: off}
 """
     made = settings(text)
     assert ("a", "vllm", 5, True) == (

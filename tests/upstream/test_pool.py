@@ -15,7 +15,8 @@ from gateway.store.memory import MemoryStore
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.looks import Look
-from gateway.upstream.pool import Pool, Upstream, open_pool
+from gateway.upstream.pool import Pool, Upstream
+from gateway.upstream.pools import Pools
 from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import Reply, open_upstream
@@ -384,13 +385,23 @@ async def test_dress_for_anthropics_clients() -> None:
 # A living pool.
 
 
+@asynccontextmanager
+async def open_pools(metrics: Metrics) -> AsyncIterator[Pools]:
+    pools = Pools(metrics, store())
+    try:
+        yield pools
+    finally:
+        await pools.aclose()
+
+
 async def test_an_open_pool_looks_by_itself() -> None:
     """An open pool has looked at all its servers, well or badly, once it says so; it closes cleanly."""
     async with open_upstream() as upstream:
         away = at(f"http://127.0.0.1:{free_port()}", "away")
         settings = Settings(upstreams=(at(upstream.url, "here"), away))
         registry = CollectorRegistry()
-        async with open_pool(settings, Metrics(registry), store()) as pool:
+        async with open_pools(Metrics(registry)) as pools:
+            pool = pools.open(settings)
             await pool.first_look.wait()
             assert (["away"], ["here"]) == (pool.down, names(pool.turn("m")))
             assert [1.0, 0.0] == [
@@ -402,8 +413,8 @@ async def test_closing_before_the_first_look_has_ended() -> None:
     """A pool that is closed while it looks closes at once."""
     async with open_upstream() as upstream:
         settings = Settings(upstreams=(at(upstream.url),))
-        async with open_pool(settings, Metrics(CollectorRegistry()), store()) as pool:
-            pass
+        async with open_pools(Metrics(CollectorRegistry())) as pools:
+            pool = pools.open(settings)
         assert not pool.first_look.is_set()
 
 
