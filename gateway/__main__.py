@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": "run a small LLM server and the gateway in front of it",
     "config": "check and show the configuration",
     "cache": "look into a running gateway's pins",
+    "key": "make API keys for clients",
 }
 _EXAMPLES = """\
   scg demo                                            everything on this machine, nothing else needed

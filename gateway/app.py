@@ -10,6 +10,7 @@ from gateway.door.bounds import Bounds
 from gateway.door.door import Door
 from gateway.serving.edge import Edge
 from gateway.serving.gateway import Gateway
+from gateway.serving.keyring import keyring_of
 from gateway.serving.reader import Reader
 from gateway.settings.model import Settings
 from gateway.store.open import open_store
@@ -34,10 +35,13 @@ class Succession:
         pool = await self._pools.prepare(settings)
         before = self.gateway
         before.metrics.meet(_policies(settings))
+        keyring = keyring_of(settings.keys, before.metrics)
         most = settings.limits.max_samples_in_flight
         is_same = most == before.settings.limits.max_samples_in_flight
         slots = before.slots if is_same else Slots(most)
-        self.gateway = replace(before, settings=settings, pool=pool, slots=slots, reader=Reader(settings))
+        self.gateway = replace(
+            before, settings=settings, pool=pool, slots=slots, reader=Reader(settings), keyring=keyring
+        )
         self._pools.replace(pool)
 
 
@@ -51,7 +55,8 @@ async def open_succession(settings: Settings) -> AsyncIterator[Succession]:
         pools = Pools(metrics, store)
         stack.push_async_callback(pools.aclose)
         slots = Slots(settings.limits.max_samples_in_flight)
-        gateway = Gateway(settings, pools.open(settings), store, metrics, slots, Reader(settings))
+        keyring = keyring_of(settings.keys, metrics)
+        gateway = Gateway(settings, pools.open(settings), store, metrics, slots, Reader(settings), keyring)
         stack.push_async_callback(gateway.extractors.close)
         stack.push_async_callback(gateway.background.aclose)
         yield Succession(gateway, pools)

@@ -3,6 +3,7 @@
 * GatewayError
   x ClientError            the request is at fault; nothing was sent upstream
     - BadRequest           400, `param` names the member
+    - Unauthorized         401
     - Forbidden            403
     - NotFound             404
     - MethodNotAllowed     405
@@ -12,6 +13,7 @@
     - HeaderTooLarge       431
   x NoAgreement            422, the policy rejects a vote without agreement
   x Overloaded             429
+  x RateLimited            429, a key's requests or tokens of this minute are used up
   x UpstreamAnswered       the upstream's own error, passed on byte for byte
   x NoQuorum               502, too few samples came for a vote
   x UpstreamUnreachable    502, no connection to any upstream
@@ -59,8 +61,15 @@ class BadRequest(ClientError):
     code = "invalid_value"
 
 
+class Unauthorized(ClientError):
+    """401: no key, or one that is not configured."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
 class Forbidden(ClientError):
-    """403: an admin endpoint asked for from elsewhere."""
+    """403: an admin endpoint asked for by somebody else."""
 
     status = 403
     type = "permission_error"
@@ -124,6 +133,14 @@ class Overloaded(GatewayError):
     status = 429
     type = "rate_limit_error"
     code = "overloaded"
+
+
+class RateLimited(GatewayError):
+    """429: the requests or tokens of a key's minute are used up."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
 
 
 class UpstreamAnswered(GatewayError):

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from gateway.cli.arguments import address, describe
+from gateway.settings.spelling import ADMIN_KEY
 
 _TIMEOUT = 10.0
 _EXAMPLES = """\
@@ -21,6 +22,7 @@ _EXAMPLES = """\
 _STATS_EXAMPLES = """\
   scg cache stats --url http://127.0.0.1:9000
   SCG_PORT=9000 scg cache stats | jq .
+  SCG_ADMIN_KEY=scg-... scg cache stats        a gateway with keys wants one with `admin: true`
 """
 _KEY_EXAMPLES = """\
   scg cache {action} KEY
@@ -78,8 +80,11 @@ def _base_url(text: str) -> str:
 
 
 def _ask(method: str, url: str) -> Any:
-    """The answer's JSON; None if it has no body. Proxies are left alone: admin is for the loopback."""
-    request = Request(url, method=method, headers={"accept": "application/json"})  # noqa: S310  http(s), checked
+    """The answer's JSON; None if it has no body. Proxies are left alone: without keys admin is for the loopback."""
+    headers = {"accept": "application/json"}
+    if key := os.environ.get(ADMIN_KEY, "").strip():
+        headers["authorization"] = f"Bearer {key}"
+    request = Request(url, method=method, headers=headers)  # noqa: S310  http(s), checked
     with build_opener(ProxyHandler({})).open(request, timeout=_TIMEOUT) as response:
         body = response.read()
     return json.loads(body) if body.strip() else None

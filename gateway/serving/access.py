@@ -1,18 +1,25 @@
-"""Who may do what only an operator should."""
+"""Who may do what only an operator should: the bearer of an admin key, or without keys whoever is on this machine."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from gateway.door.request import Request
 from gateway.errors import Forbidden
+from gateway.serving.trace import Trace
 
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def require_admin(request: Request) -> None:
-    """Loopback only: no proxy in between, and no page of another site in the user's browser."""
-    if not (_is_loopback(request.remote) and _is_direct(request) and _is_local_origin(request)):
+def require_admin(request: Request, trace: Trace) -> None:
+    """Forbidden to everybody else.
+
+    On this machine means: no proxy in between, and no page of another site in the user's browser.
+    """
+    if trace.key is not None:
+        if not trace.key.admin:
+            raise Forbidden(f"{request.path} takes a key with `admin: true`; {trace.key.name} is none")
+    elif not (_is_loopback(request.remote) and _is_direct(request) and _is_local_origin(request)):
         raise Forbidden(f"{request.path} is for this machine only: call it on 127.0.0.1, not through a proxy")
 
 

@@ -27,7 +27,7 @@ def complete(
     """POST to any endpoint whose answers are voted on."""
     trace.endpoint = endpoint.label
     body = request.read()
-    wanted = gateway.reader.read(endpoint, body, request.headers)
+    wanted = gateway.reader.read(endpoint, body, request.headers, trace.key)
     trace.model = wanted.model
     if isinstance(wanted, Untouched):
         if "consistency" in wanted.body.members:

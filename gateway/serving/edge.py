@@ -14,6 +14,7 @@ from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
 from gateway.errors import Draining, GatewayError, Overloaded
 from gateway.serving.gateway import Gateway
+from gateway.serving.keyring import Keyring, refusal, tenant_without_key, without_credentials
 from gateway.serving.responses import error_response, status_of
 from gateway.serving.routes import find_handler
 from gateway.serving.trace import Trace
@@ -23,6 +24,8 @@ from gateway.wire.forms.table import form_at
 _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _CLIENT_LEFT = 499  # nginx's word for it; no client ever sees it
+# What costs something, or tells something: all paths but health, readiness, metrics and the page.
+_OURS = ("/v1/", "/tokenize", "/detokenize")
 
 
 class Edge:
@@ -41,12 +44,12 @@ class Edge:
         """
         gateway = self.gateway
         trace = Trace(request.headers.once(_given_id) or self._new_id(), perf_counter())
-        trace.is_ours = request.path.startswith("/v1/")
+        trace.is_ours = request.path.startswith(_OURS)
         self._traffic.in_flight += trace.is_ours
         reply: Answer | Coroutine[Any, Any, Reply]
         try:
             if trace.is_ours:
-                _admit(gateway)
+                _admit(gateway, request, trace)
             reply = find_handler(request.method, request.path)(gateway, request, trace)
         except Exception as error:  # noqa: BLE001  the outermost place, see _failed
             reply = _failed(error, request.path, trace)
@@ -78,11 +81,13 @@ class Edge:
     def _close(self, trace: Trace, reply: Reply | None) -> None:
         """Count the request."""
         self._traffic.in_flight -= trace.is_ours
-        if not trace.endpoint:
-            return
+        gateway = self.gateway
         if reply is not None and not trace.status:
             trace.status = reply.status
-        gateway = self.gateway
+        if trace.tenant:
+            gateway.metrics.tenant(trace.tenant, trace.status)
+        if not trace.endpoint:
+            return
         seconds = perf_counter() - trace.began
         labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
         gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))
@@ -94,15 +99,27 @@ def _given_id(headers: Headers) -> str:
     return given if _REQUEST_ID.fullmatch(given) else ""
 
 
-def _admit(gateway: Gateway) -> None:
+def _admit(gateway: Gateway, request: Request, trace: Trace) -> None:
     traffic = gateway.traffic
     if traffic.is_draining:
         raise Draining("shutting down", headers=(("retry-after", "1"),))
+    if gateway.keyring is not None:
+        _identify(gateway.keyring, request, trace)
     if traffic.in_flight > gateway.settings.limits.max_in_flight:
         raise Overloaded(
             f"more than limits.max_in_flight {gateway.settings.limits.max_in_flight} requests at once",
             headers=(("retry-after", "1"),),
         )
+
+
+def _identify(keyring: Keyring, request: Request, trace: Trace) -> None:
+    """Find out whose request it is; from here on its key is gone, so that it cannot go upstream."""
+    key = trace.key = keyring.find(request.headers)
+    if key is None:
+        trace.tenant = tenant_without_key(request.headers)
+        raise refusal(request.headers)
+    trace.tenant = key.name
+    request.headers = request.headers.once(without_credentials)
 
 
 def _failed(error: Exception, path: str, trace: Trace) -> Answer:

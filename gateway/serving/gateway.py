@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from gateway.extraction.pool import Extractors
 from gateway.serving.background import Background
+from gateway.serving.keyring import Keyring
 from gateway.serving.landing import Landing
 from gateway.serving.reader import Reader
 from gateway.serving.traffic import Traffic
@@ -25,6 +26,7 @@ class Gateway:
     metrics: Metrics
     slots: Slots
     reader: Reader
+    keyring: Keyring | None = None  # no keys are configured, and nobody needs one
     flights: Flights[Landing] = field(default_factory=Flights)
     extractors: Extractors = field(default_factory=Extractors)
     background: Background = field(default_factory=Background)

@@ -68,9 +68,9 @@ async def models(gateway: Gateway, request: Request, trace: Trace) -> Reply:
     return _json({"object": "list", "data": list(found.values())})
 
 
-async def get_pin(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
+async def get_pin(gateway: Gateway, request: Request, trace: Trace) -> Answer:
     """GET /v1/consistency/cache/{key}: what is pinned, and what was said of it."""
-    require_admin(request)
+    require_admin(request, trace)
     key = _key(request)
     found = await gateway.store.get(key)
     if found is None:
@@ -80,18 +80,18 @@ async def get_pin(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
     return _json({"key": key, "ttl": round(found.ttl, 3), "where": found.where, **pin})
 
 
-async def delete_pin(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
+async def delete_pin(gateway: Gateway, request: Request, trace: Trace) -> Answer:
     """DELETE /v1/consistency/cache/{key}: the next request votes again."""
-    require_admin(request)
+    require_admin(request, trace)
     key = _key(request)
     if not await gateway.store.delete(key):
         raise NotFound(f"nothing is pinned under {key}")
     return _json({"key": key, "deleted": True})
 
 
-def summary(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
+def summary(gateway: Gateway, request: Request, trace: Trace) -> Answer:
     """GET /v1/consistency/summary: how often results agree, in short."""
-    require_admin(request)
+    require_admin(request, trace)
     return _json(
         {
             "version": __version__,

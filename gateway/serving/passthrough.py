@@ -22,7 +22,7 @@ from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, Upstr
 from gateway.wire.headers import Pairs, passed_through
 
 # What changes a server rather than asks it something.
-_ADMIN = ("load_lora_adapter", "unload_lora_adapter")
+_ADMIN = frozenset({"load_lora_adapter", "unload_lora_adapter"})
 
 # The body was decoded on its way in; the id is the one that was taken or made.
 _MADE_ANEW = frozenset({"content-encoding", "x-request-id"})
@@ -36,8 +36,8 @@ def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[
     trace.endpoint = "other"
     if any(part in {".", ".."} for part in request.path.split("/")):
         raise BadRequest("the path goes up the tree")
-    if request.path.rsplit("/", 1)[-1] in _ADMIN:
-        require_admin(request)
+    if not _ADMIN.isdisjoint(part.lower().partition(";")[0] for part in request.path.split("/")):
+        require_admin(request, trace)
     return forward(gateway, request, trace, request.read(), model="")
 
 

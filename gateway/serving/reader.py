@@ -8,8 +8,8 @@ from collections import OrderedDict
 
 from gateway.door.head import Headers
 from gateway.serving.policies import HEADERS
-from gateway.serving.wanted import Untouched, Wanted, read_request
-from gateway.settings.model import Settings
+from gateway.serving.wanted import Caller, Untouched, Wanted, read_request
+from gateway.settings.model import KeySettings, Settings
 from gateway.wire.forms.form import Form
 from gateway.wire.headers import TENANT
 
@@ -24,7 +24,7 @@ _ENTRY = (
 _Said = tuple[
     tuple[str | None, ...], str
 ]  # the values of _FIELDS, and what cache-control says on all of its lines
-_Seen = tuple[str, bytes, _Said]
+_Seen = tuple[str, bytes, _Said, str]  # the last: the digest of the client's key
 
 
 class Reader:
@@ -38,15 +38,17 @@ class Reader:
     def __len__(self) -> int:
         return len(self._seen)
 
-    def read(self, endpoint: Form, raw: bytes, headers: Headers) -> Wanted | Untouched:
-        """Read a request; BadRequest names what cannot be taken."""
+    def read(
+        self, endpoint: Form, raw: bytes, headers: Headers, key: KeySettings | None
+    ) -> Wanted | Untouched:
+        """Read a request of whoever has this key; BadRequest names what cannot be taken."""
         said = headers.once(_what_matters)
-        seen = (endpoint.path, raw, said)
+        seen = (endpoint.path, raw, said, key.sha256 if key else "")
         read = self._seen.get(seen)
         if read is not None:
             self._seen.move_to_end(seen)
             return read
-        read = read_request(self._settings, endpoint, raw, headers, said[1])
+        read = read_request(self._settings, endpoint, raw, headers, Caller(said[1], key))
         if _size(seen) <= _LONGEST:
             self._keep(seen, read)
         return read
@@ -64,5 +66,5 @@ def _what_matters(headers: Headers) -> _Said:
 
 
 def _size(seen: _Seen) -> int:
-    _, raw, (fields, cache_control) = seen
+    _, raw, (fields, cache_control), _ = seen
     return _ENTRY + len(raw) + len(cache_control) + sum(len(value) for value in fields if value)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.serving.landing import Landing
+from gateway.settings.model import KeySettings
 
 
 @dataclass(slots=True)
@@ -11,7 +12,9 @@ class Trace:
 
     request_id: str
     began: float
-    is_ours: bool = False  # counts as a request in flight
+    is_ours: bool = False  # counts as a request in flight, and needs a key where there are some
+    key: KeySettings | None = None  # the client's, where there are some
+    tenant: str = ""  # as a metric's label; "" where there are no keys
     endpoint: str = ""  # "" is not counted: health checks, metrics
     model: str = ""
     policy: str = "none"

@@ -10,7 +10,7 @@ from gateway.core.plan import Plan
 from gateway.core.policy import Policy
 from gateway.core.round import Launch
 from gateway.serving.policies import directives, policy_for
-from gateway.settings.model import Settings
+from gateway.settings.model import KeySettings, Settings
 from gateway.upstream.engines import dialect, salt_of, sample_members
 from gateway.wire.body import Body, parse_body
 from gateway.wire.forms.form import Asking, Form
@@ -94,6 +94,25 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and what of caches."""
+
+    cache_control: str
+    key: KeySettings | None = None
+
+    @property
+    def directives(self) -> frozenset[str]:
+        """What is heard of `cache_control`: `no-cache`, which replaces a pin, only from those who may."""
+        heard = directives(self.cache_control)
+        return heard if self.key is None or self.key.replace else heard - {"no-cache"}
+
+    def tenant(self, headers: Mapping[str, str]) -> str:
+        """A digest of who asks, and of what else in a header may change the answer."""
+        named = () if self.key is None else ("key", self.key.name)
+        return tenant_of(*named, *(headers.get(name, "") for name in TENANT))
+
+
+@dataclass(frozen=True, slots=True)
 class Untouched:
     """A request that goes through unvoted and uncached: more than one run would make no sense."""
 
@@ -103,7 +122,7 @@ class Untouched:
 
 
 def read_request(
-    settings: Settings, endpoint: Form, raw: bytes, headers: Mapping[str, str], cache_control: str
+    settings: Settings, endpoint: Form, raw: bytes, headers: Mapping[str, str], caller: Caller
 ) -> Wanted | Untouched:
     """Read a request; BadRequest names the member or header that cannot be taken."""
     body = parse_body(raw)
@@ -123,8 +142,8 @@ def read_request(
         max_tokens=asking.max_tokens,
         has_tools=asking.has_tools,
         wants_json=asking.wants_json,
-        tenant=tenant_of(*(headers.get(name, "") for name in TENANT)),
-        cache_control=directives(cache_control),
+        tenant=caller.tenant(headers),
+        cache_control=caller.directives,
     )
 
 

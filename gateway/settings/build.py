@@ -10,9 +10,11 @@ from gateway.core.policy import Policy, known, named_policies, refuse_beyond
 from gateway.core.policy_fields import PolicyError
 from gateway.extraction.installed import missing
 from gateway.settings.errors import ConfigError, Problem
+from gateway.settings.keys import build_keys
 from gateway.settings.model import (
     CacheSettings,
     DrainSettings,
+    KeySettings,
     Limits,
     LogSettings,
     Route,
@@ -50,8 +52,7 @@ class _Builder:
         policies = self._policies()
         default_policy = self._default_policy(policies)
         routes = tuple(self._route(position, policies) for position in range(len(given.routes)))
-        if given.keys:
-            self._refuse(("keys",), "client keys are not available in this version; leave them out")
+        keys = self._keys()
         self._check_workers()
         if self.problems:
             raise ConfigError(*self.problems)
@@ -65,6 +66,7 @@ class _Builder:
             routes=routes,
             timeouts=Timeouts(**dict(given.timeouts)),
             limits=Limits(**dict(given.limits)),
+            keys=keys,
             page=given.page,
             workers=given.workers,
             drain=DrainSettings(**dict(given.drain)),
@@ -121,6 +123,13 @@ class _Builder:
         if not key.isascii() or not key.isprintable():
             self._refuse((*upstream, "api_key_file"), "expected one line of printable ASCII in the file")
         return key
+
+    def _keys(self) -> tuple[KeySettings, ...]:
+        try:
+            return build_keys(self.given.keys, self.given.keys_file)
+        except ConfigError as error:
+            self.problems += error.problems
+            return ()
 
     def _read(self, path: KeyPath, file: str) -> str:
         try:

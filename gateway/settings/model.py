@@ -91,14 +91,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySettings:
-    """One client's API key, known by its digest only."""
+    """One client's API key, known by its digest only. A tenant has one name, and as many keys as it likes."""
 
     name: str
     sha256: str = field(repr=False)
-    rpm: int | None = None
-    tpm: int | None = None
+    rpm: int | None = None  # requests a minute, of all keys of this name together
+    tpm: int | None = None  # tokens a minute, likewise
     admin: bool = False
-    replace: bool = False
+    replace: bool = False  # whether `Cache-Control: no-cache` replaces pins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

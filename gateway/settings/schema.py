@@ -161,13 +161,13 @@ class LogSection(Section):
 
 
 class KeySection(Section):
-    """A client's API key, by its digest."""
+    """A client's API key, by its digest: `scg key new NAME` makes both."""
 
-    name: of.Name
+    name: of.Name = Field(description="the tenant's; several keys may have one name")
     sha256: of.Digest
-    rpm: of.Count | None = Field(None, description="requests per minute")
-    tpm: of.Count | None = Field(None, description="tokens per minute")
-    admin: of.Switch = False
+    rpm: of.Count | None = Field(None, description="requests per minute, of all keys of this name")
+    tpm: of.Count | None = Field(None, description="tokens per minute, of all keys of this name")
+    admin: of.Switch = Field(default=False, description="may use the admin endpoints")
     replace: of.Switch = Field(default=False, description="may replace pins by Cache-Control: no-cache")
 
 
@@ -188,6 +188,7 @@ class ConfigFile(BaseSettings):
     timeouts: TimeoutsSection = TimeoutsSection()
     limits: LimitsSection = LimitsSection()
     keys: list[KeySection] = []
+    keys_file: of.Text | None = Field(None, description="a YAML file with a list of more keys")
     page: of.Switch = Field(_SETTINGS.page, description="the live page at /")
     workers: of.Count = Field(_SETTINGS.workers, description="processes on one port; above 1 needs Redis")
     drain: DrainSection = DrainSection()

@@ -8,7 +8,7 @@ import yaml
 
 from gateway.core.policy import PRESETS, Policy
 from gateway.core.units import format_duration
-from gateway.settings.model import Settings, UpstreamSettings
+from gateway.settings.model import KeySettings, Settings, UpstreamSettings
 from gateway.settings.sources import Origins
 from gateway.settings.spelling import MASK, format_size, mask_url
 
@@ -17,7 +17,13 @@ _DURATIONS = frozenset({"sample_timeout", "deadline", "ttl"})
 
 def show(settings: Settings, origins: Origins) -> str:
     """One key after the other, each with a comment that says who gave it."""
-    return "".join(_section(key, value, origins.below(key)) for key, value in _tree(settings).items())
+    return "".join(_section(key, value, _given_by(key, origins)) for key, value in _tree(settings).items())
+
+
+def _given_by(key: str, origins: Origins) -> list[str]:
+    if key == "keys" and origins.of(("keys_file",)):
+        return [*(each for each in origins.below(key) if each != "default"), "in the file of keys_file"]
+    return origins.below(key)
 
 
 def _section(key: str, value: Any, given_by: list[str]) -> str:
@@ -48,7 +54,7 @@ def _tree(settings: Settings) -> dict[str, Any]:
         },
         "limits": {field.name: getattr(limits, field.name) for field in fields(limits)}
         | {"max_body": format_size(limits.max_body)},
-        "keys": [],
+        "keys": [_key(key) for key in settings.keys],
         "page": settings.page,
         "workers": settings.workers,
         "drain": {
@@ -66,6 +72,10 @@ def _upstream(upstream: UpstreamSettings) -> dict[str, Any]:
         "headers": {name: MASK for name, _ in upstream.headers},
     }
     return _given({"name": upstream.name} | shown)
+
+
+def _key(key: KeySettings) -> dict[str, Any]:
+    return _given({field.name: getattr(key, field.name) for field in fields(key)} | {"sha256": MASK})
 
 
 def _policy(policy: Policy) -> dict[str, Any]:

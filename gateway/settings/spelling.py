@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 MASK = "***"
+ADMIN_KEY = "SCG_ADMIN_KEY"  # no setting: what commands show to a running gateway
 LATER = "is not available in this version"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?(.*@)?([^?#]*)(.*)", re.DOTALL)

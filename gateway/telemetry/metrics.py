@@ -83,6 +83,18 @@ class Metrics:
             "scg_first_chunk_seconds", "Time to a stream's first chunk", _SECONDS, "source"
         )
         self.in_flight = self._gauge("scg_in_flight_requests", "Requests being answered").labels()
+        self._tenant_requests = self._counter(
+            "scg_tenant_requests", "Requests answered, by whose key they came with", "tenant", "status"
+        )
+        self._tenant_tokens = self._counter(
+            "scg_tenant_tokens",
+            "Completion tokens returned, and prompt and completion tokens spent",
+            "tenant",
+            "kind",
+        )
+        self._tenant_limited = self._counter(
+            "scg_tenant_limited", "Requests refused by a key's limit", "tenant", "limit"
+        )
 
     def _make_round_metrics(self) -> None:
         by = ("model", "policy")
@@ -165,6 +177,20 @@ class Metrics:
                 self._samples.labels(model, policy, fate)
             self._saved.labels(model, policy)
         self._changes.labels(model)
+
+    def expect_tenants(self, tenants: Iterable[str]) -> None:
+        """Have what is counted of these at 0."""
+        for tenant in tenants:
+            for status in (200, 401, 429):
+                self._tenant_requests.labels(tenant, status)
+            for kind in ("returned", "spent"):
+                self._tenant_tokens.labels(tenant, kind)
+            for limit in ("requests", "tokens"):
+                self._tenant_limited.labels(tenant, limit)
+
+    def tenant(self, tenant: str, status: int) -> None:
+        """Count a request of a tenant."""
+        self._tenant_requests.labels(tenant, status).inc()
 
     def answered(self, labels: tuple[str, str, str, str, int], seconds: float, overhead: float) -> None:
         """Count a request: its endpoint, model, policy, source and status; how long in all, how long our own."""

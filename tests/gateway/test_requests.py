@@ -236,7 +236,7 @@ async def test_what_is_remembered_of_requests_is_bounded() -> None:
     async with open_upstream("a") as upstream, open_gateway(upstream) as client:
         for number in range(3000):
             raw = b'{"model":"m","messages":[],"seed":%d}' % number
-            client.inside.reader.read(CHAT_ENDPOINT, raw, Headers([("authorization", "k" * 1000)]))
+            client.inside.reader.read(CHAT_ENDPOINT, raw, Headers([("authorization", "k" * 1000)]), None)
         assert len(client.inside.reader) < 1500
 
 

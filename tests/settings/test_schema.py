@@ -25,7 +25,9 @@ def test_the_shipped_schema_is_up_to_date() -> None:
 
 def test_it_has_exactly_the_documented_keys() -> None:
     """Nothing undocumented can be configured at the top."""
-    expected = "host port upstreams cache vote policies routes timeouts limits keys page workers drain log"
+    expected = (
+        "host port upstreams cache vote policies routes timeouts limits keys keys_file page workers drain log"
+    )
     assert set(expected.split()) == set(SCHEMA["properties"])
     assert SCHEMA["additionalProperties"] is False
 
