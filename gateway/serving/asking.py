@@ -58,6 +58,7 @@ def _bounds(gateway: Gateway, wanted: Wanted, *, background: bool) -> Bounds:
         patience=settings.timeouts.first_byte,
         max_answer=settings.limits.max_body,
         background=background,
+        tenant=wanted.tenant,
     )
 
 

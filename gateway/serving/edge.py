@@ -12,9 +12,9 @@ from typing import Any
 from gateway.door.answer import Answer
 from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
-from gateway.errors import Draining, GatewayError, Overloaded
+from gateway.errors import GatewayError
+from gateway.serving.admission import admit
 from gateway.serving.gateway import Gateway
-from gateway.serving.keyring import Keyring, refusal, tenant_without_key, without_credentials
 from gateway.serving.responses import error_response, status_of
 from gateway.serving.routes import find_handler
 from gateway.serving.trace import Trace
@@ -49,7 +49,7 @@ class Edge:
         reply: Answer | Coroutine[Any, Any, Reply]
         try:
             if trace.is_ours:
-                _admit(gateway, request, trace)
+                admit(gateway, request, trace)
             reply = find_handler(request.method, request.path)(gateway, request, trace)
         except Exception as error:  # noqa: BLE001  the outermost place, see _failed
             reply = _failed(error, request.path, trace)
@@ -86,6 +86,8 @@ class Edge:
             trace.status = reply.status
         if trace.tenant:
             gateway.metrics.tenant(trace.tenant, trace.status)
+            if trace.key is not None:
+                self._traffic.of_tenant[trace.tenant] -= 1
         if not trace.endpoint:
             return
         seconds = perf_counter() - trace.began
@@ -97,29 +99,6 @@ def _given_id(headers: Headers) -> str:
     """The client's own id for the request, "" for none that can be taken."""
     given = headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else ""
-
-
-def _admit(gateway: Gateway, request: Request, trace: Trace) -> None:
-    traffic = gateway.traffic
-    if traffic.is_draining:
-        raise Draining("shutting down", headers=(("retry-after", "1"),))
-    if gateway.keyring is not None:
-        _identify(gateway.keyring, request, trace)
-    if traffic.in_flight > gateway.settings.limits.max_in_flight:
-        raise Overloaded(
-            f"more than limits.max_in_flight {gateway.settings.limits.max_in_flight} requests at once",
-            headers=(("retry-after", "1"),),
-        )
-
-
-def _identify(keyring: Keyring, request: Request, trace: Trace) -> None:
-    """Find out whose request it is; from here on its key is gone, so that it cannot go upstream."""
-    key = trace.key = keyring.find(request.headers)
-    if key is None:
-        trace.tenant = tenant_without_key(request.headers)
-        raise refusal(request.headers)
-    trace.tenant = key.name
-    request.headers = request.headers.once(without_credentials)
 
 
 def _failed(error: Exception, path: str, trace: Trace) -> Answer:

@@ -18,6 +18,7 @@ from gateway.errors import (
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.trace import Trace
+from gateway.serving.wanted import Caller
 from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, read_all
 from gateway.wire.headers import Pairs, passed_through
 
@@ -48,7 +49,8 @@ async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes,
     failure: UpstreamFailure = Unreachable("no upstream")
     for upstream in gateway.pool.turn(model):
         url = upstream.settings.url + request.target
-        if not await upstream.slots.take(gateway.settings.timeouts.first_byte):
+        tenant = _tenant(request, trace) if upstream.settings.max_in_flight else ""
+        if not await upstream.slots.take(gateway.settings.timeouts.first_byte, tenant=tenant):
             raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
         upstream.meter.started()
         began, result = perf_counter(), "cancelled"
@@ -72,6 +74,11 @@ async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes,
             upstream.meter.ended(result, seconds)
             upstream.slots.give()
     raise _told(failure) from failure
+
+
+def _tenant(request: Request, trace: Trace) -> str:
+    """In whose line it stands: that of the same client's samples."""
+    return Caller(key=trace.key).tenant(request.headers)
 
 
 def _sent_on(headers: Headers) -> Pairs:

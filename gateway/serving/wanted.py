@@ -97,7 +97,7 @@ class Wanted:
 class Caller:
     """Who asks, and what of caches."""
 
-    cache_control: str
+    cache_control: str = ""
     key: KeySettings | None = None
 
     @property

@@ -39,6 +39,7 @@ class Bounds:
     patience: float  # seconds in line for a place
     max_answer: int  # bytes
     background: bool = False  # in line behind everybody else
+    tenant: str = ""  # whose it is: tenants stand in line side by side
 
 
 async def take_sample(
@@ -55,11 +56,11 @@ async def take_sample(
     """
     upstream = turn[launch.index % len(turn)]
     began = perf_counter()
-    if not await upstream.slots.take(bounds.patience, background=bounds.background):
+    if not await _stand_in_line(upstream.slots, bounds, bounds.patience):
         return _overloaded(launch.index, upstream)
     try:
         left = bounds.patience - (perf_counter() - began)
-        if not await slots.take(left, background=bounds.background):
+        if not await _stand_in_line(slots, bounds, left):
             return _overloaded(launch.index, upstream)
         try:
             return await _ask(launch, asked, upstream, bounds, listener)
@@ -67,6 +68,10 @@ async def take_sample(
             slots.give()
     finally:
         upstream.slots.give()
+
+
+async def _stand_in_line(slots: Slots, bounds: Bounds, patience: float) -> bool:
+    return await slots.take(patience, tenant=bounds.tenant, background=bounds.background)
 
 
 async def _ask(

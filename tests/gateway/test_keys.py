@@ -1,38 +1,13 @@
 """API keys: who may ask, what for, and what goes upstream."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import pytest
 from yarl import URL
 
 from gateway.serving.keyring import digest_of
-from gateway.settings.model import KeySettings, UpstreamSettings
-from tests.doubles.gateway import HELLO, Client, open_gateway
-from tests.doubles.upstream import Upstream, open_upstream
-
-A, B, ADMIN = "scg-key-of-team-a", "scg-key-of-team-b", "scg-key-of-the-operators"
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"}
-
-
-def key(name: str, secret: str, **given: Any) -> KeySettings:
-    return KeySettings(name=name, sha256=digest_of(secret), **given)
-
-
-KEYS = (key("a", A), key("b", B), key("ops", ADMIN, admin=True, replace=True))
-
-
-@asynccontextmanager
-async def keyed(*answers: str, **settings: Any) -> AsyncIterator[tuple[Upstream, Client]]:
-    async with (
-        open_upstream(*answers) as upstream,
-        open_gateway(upstream, **({"keys": KEYS} | settings)) as client,
-    ):
-        yield upstream, client
+from gateway.settings.model import UpstreamSettings
+from tests.doubles.gateway import HELLO, open_gateway
+from tests.doubles.upstream import open_upstream
+from tests.gateway.tenants import ADMIN, KEYS, A, B, bearer, key, keyed
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ async def test_no_schedule_loses_a_slot(limit: int, schedule: list[tuple[str, in
     tasks: dict[int, asyncio.Task[None]] = {}
 
     async def hold(number: int, patience: float) -> None:
-        if await slots.take(patience):
+        if await slots.take(patience, tenant="ab"[number % 2]):
             holding.add(number)
             assert len(holding) <= limit
             try:
@@ -201,3 +201,41 @@ async def test_no_schedule_loses_a_slot(limit: int, schedule: list[tuple[str, in
             task.cancel()
     await asyncio.gather(*tasks.values(), return_exceptions=True)
     assert (limit, 0) == (await free_slots(slots, limit + 1), slots.waiting)
+
+
+async def test_tenants_are_served_in_turn() -> None:
+    """One tenant with a thousand in line delays another by one slot, and each one's own come in their order."""
+    slots, served = Slots(1), list[str]()
+    await slots.take(0)
+
+    async def wait(tenant: str, number: int) -> None:
+        await slots.take(FOR_EVER, tenant=tenant)
+        served.append(f"{tenant}{number}")
+
+    waiters = [asyncio.create_task(wait("a", number)) for number in range(1000)]
+    await settle()
+    waiters += [asyncio.create_task(wait(*each)) for each in (("b", 0), ("b", 1), ("c", 0))]
+    await settle()
+    for _ in waiters:
+        slots.give()
+        await settle()
+    assert ["a0", "b0", "c0", "a1", "b1", "a2", "a3"] == served[:7]
+    assert [f"a{number}" for number in range(1000)] == [each for each in served if each[0] == "a"]
+
+
+async def test_one_that_left_costs_its_tenant_no_turn() -> None:
+    """A waiter that is cancelled in the moment of its turn leaves the turn to the next one of its tenant."""
+    slots = Slots(1)
+    await slots.take(0)
+    gone, kept = (asyncio.create_task(slots.take(FOR_EVER, tenant="a")) for _ in range(2))
+    await settle()
+    other = asyncio.create_task(slots.take(FOR_EVER, tenant="b"))
+    await settle()
+    gone.cancel()
+    slots.give()
+    await settle()
+    assert (True, False) == (kept.done(), other.done())
+    slots.give()
+    assert await other
+    slots.give()
+    assert (1, 0) == (await free_slots(slots, 3), slots.waiting)
