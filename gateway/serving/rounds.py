@@ -4,8 +4,6 @@ import asyncio
 import logging
 from time import perf_counter
 
-import msgspec
-
 from gateway.core.gate import is_disagreement, refusal_to_pin
 from gateway.core.pin import Pin, make_pin
 from gateway.core.policy import Policy
@@ -22,6 +20,7 @@ from gateway.serving.measuring import is_chosen, measure_later
 from gateway.serving.wanted import Wanted
 from gateway.store.lease import lead
 from gateway.store.news import News
+from gateway.telemetry.logs import round_said, said
 from gateway.upstream.fanout import perform
 from gateway.wire.headers import Pairs
 
@@ -85,8 +84,8 @@ async def _vote(
         pinned, fate = await _pin(gateway, wanted, key, verdict)
     told = record(fate)
     gateway.metrics.round(told)
-    if told.fields and min(share for _, share in told.fields) < 1:
-        _LOG.info("%s", _fields_line(told))
+    if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
+        _LOG.info("round", extra=said(**round_said(told), **_prompts(gateway, wanted, verdict)))
     if verdict is None:
         raise no_verdict(vote.result)
     if pinned is None:
@@ -114,10 +113,12 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
     return held, "won" if held is pin else "lost"
 
 
-def _fields_line(told: RoundRecord) -> str:
-    """Where JSON answers disagree, as one line of JSON; no answer in it."""
-    line = {"round": told.key, "model": told.model, "policy": told.policy, "fields": dict(told.fields)}
-    return msgspec.json.encode(line).decode()
+def _prompts(gateway: Gateway, wanted: Wanted, verdict: Verdict | None) -> dict[str, str]:
+    """What was asked and answered, for the log of those who want it there."""
+    if not gateway.settings.log.prompts:
+        return {}
+    asked = {"request": wanted.body.forwarded((), {}).decode(errors="replace")}
+    return asked | ({"answer": verdict.winner.body.decode(errors="replace")} if verdict else {})
 
 
 def _source(verdict: Verdict, policy: Policy) -> str:

@@ -86,10 +86,10 @@ class _View:
             trace.note(landing, source=trace.source)
             ending = self._rest(landing)
         except GatewayError as error:
-            trace.status = error.status
+            trace.status, trace.code = error.status, error.code or ""
             return error_event(form, error)
         except Exception:  # noqa: BLE001  a response has begun: whatever goes wrong has to be said inside it
-            _LOG.exception("a bug in the gateway, request %s", trace.request_id)
+            _LOG.exception("a bug in the gateway")
             trace.status = 500
             return error_event(form, GatewayError("internal error; the gateway's log has more"))
         self._gateway.metrics.returned(landing.pin.returned)
