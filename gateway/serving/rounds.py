@@ -17,6 +17,7 @@ from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.live import Showing, live_form_of
 from gateway.serving.measuring import is_chosen, measure_later
+from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
 from gateway.store.lease import lead
 from gateway.store.news import News
@@ -29,12 +30,22 @@ _LOG = logging.getLogger(__name__)
 COLLAPSED = "scg; fwd=miss; collapsed"
 
 
-async def land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News) -> Landing:
+async def land(
+    gateway: Gateway,
+    wanted: Wanted,
+    key: str,
+    headers: Pairs,
+    news: News,
+    spectator: Spectator | None = None,
+) -> Landing:
     """Vote within the deadline, and tell what may be shown before the end."""
     deadline = wanted.policy.deadline or gateway.settings.timeouts.total
     try:
         async with asyncio.timeout(deadline):
-            landing = await _land(gateway, wanted, key, headers, news)
+            if spectator is not None:
+                landing = await _vote(gateway, wanted, key, headers, news, spectator)
+            else:
+                landing = await _land(gateway, wanted, key, headers, news)
     except TimeoutError as error:
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
     if landing.source == "single" and is_chosen(wanted.policy.measure):
@@ -57,12 +68,17 @@ async def _land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news
 
 
 async def _vote(
-    gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News, showing: Showing | None = None
+    gateway: Gateway,
+    wanted: Wanted,
+    key: str,
+    headers: Pairs,
+    news: News,
+    onlooker: Showing | Spectator | None = None,
 ) -> Landing:
     """Run a round, pin its verdict, tell telemetry."""
     began = perf_counter()
-    vote = showing.round if showing else Round(wanted.plan)
-    listener = showing.piece if showing else None
+    vote = onlooker.round if onlooker else Round(wanted.plan)
+    listener = onlooker.piece if onlooker else None
     usable = news.sample_came if wanted.policy.k > 1 else None  # the only sample is the verdict
     ask = asker(gateway, wanted, headers, listener=listener, usable=usable)
 
@@ -73,7 +89,7 @@ async def _vote(
         )
 
     try:
-        await perform(vote, ask, showing)
+        await perform(vote, ask, onlooker)
     except asyncio.CancelledError:  # out of time, or everybody left: no round, but samples that were paid for
         gateway.metrics.samples(record("off"))
         raise
@@ -86,12 +102,14 @@ async def _vote(
     gateway.metrics.round(told)
     if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
         _LOG.info("round", extra=said(**round_said(told), **_prompts(gateway, wanted, verdict)))
+    if onlooker:
+        onlooker.ended(told)
     if verdict is None:
         raise no_verdict(vote.result)
     if pinned is None:
         raise no_agreement(verdict, wanted.policy)
     status = "scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss"
-    live = showing.stream if showing else None
+    live = onlooker.stream if onlooker else None
     return Landing(
         pinned, _source(verdict, wanted.policy), status, key, seconds, verdict.winner.headers, live
     )

@@ -126,7 +126,7 @@ def open_log(settings: LogSettings, *, threaded: bool = True) -> Iterator[None]:
 
 
 def round_said(record: RoundRecord) -> dict[str, Any]:
-    """A round as its line has it."""
+    """A round in figures, as its line and the live page have it; no prompt and no answer."""
     line: dict[str, Any] = {
         "key": record.key,
         "endpoint": record.endpoint,
@@ -145,6 +145,7 @@ def round_said(record: RoundRecord) -> dict[str, Any]:
     if (verdict := record.verdict) is not None:
         line |= {
             "agreement": round(verdict.agreement, 4),
+            "k": verdict.k,
             "distinct": verdict.distinct_answers,
             "upstream": verdict.winner.upstream,
         }

@@ -14,6 +14,7 @@ from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
 from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs, Rate
 from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
+from gateway.telemetry.recent import RecentRounds
 from gateway.telemetry.upstream_meter import RESULTS, Line, UpstreamMeter
 
 _SECONDS = (
@@ -59,6 +60,7 @@ class Metrics:
         self.meet(policies)
         self._ledger = Ledger()
         self.fields = FieldAgreement()
+        self.recent = RecentRounds()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
         self._make_request_metrics()
         self._make_round_metrics()
@@ -242,6 +244,7 @@ class Metrics:
             self._pins.labels(record.pin).inc()
         if record.verdict:
             self._verdict(by, record, record.verdict)
+        self.recent.note(record)
 
     def _verdict(self, by: tuple[str, str], record: RoundRecord, verdict: Verdict) -> None:
         self._agreement.labels(*by).observe(verdict.agreement)
