@@ -48,7 +48,9 @@ async def land(
                 landing = await _land(gateway, wanted, key, headers, news)
     except TimeoutError as error:
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
-    if landing.source == "single" and is_chosen(wanted.policy.measure):
+    if wanted.asked:
+        gateway.metrics.shed(gateway.label(wanted.model), wanted.policy.name)
+    elif landing.source == "single" and is_chosen(wanted.policy.measure):
         measure_later(gateway, wanted, headers, landing)
     return landing
 
@@ -111,7 +113,14 @@ async def _vote(
     status = "scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss"
     live = onlooker.stream if onlooker else None
     return Landing(
-        pinned, _source(verdict, wanted.policy), status, key, seconds, verdict.winner.headers, live
+        pinned,
+        _source(verdict, wanted.policy),
+        status,
+        key,
+        seconds,
+        verdict.winner.headers,
+        live,
+        wanted.asked,
     )
 
 
@@ -121,7 +130,7 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
     pin = make_pin(verdict, policy.name)
     if not wanted.is_shared(key):
         return pin, "off"
-    if refusal_to_pin(verdict, policy, wanted.max_tokens):
+    if wanted.asked or refusal_to_pin(verdict, policy, wanted.max_tokens):
         return pin, "refused"
     ttl = policy.ttl or gateway.settings.cache.ttl
     if wanted.replaces:

@@ -51,8 +51,9 @@ def board(
 ) -> tuple[Flight[Landing], bool]:
     """The flight to wait for, and whether it is somebody else's.
 
-    `no-store` and `cache: off` share nothing; `no-cache` shares only with its like. A flight that starts now is
-    watched by `spectator`.
+    `no-store` and `cache: off` share nothing. `no-cache`, and a request that pressure left one sample, share only
+    with their like.
+    A flight that starts now is watched by `spectator`.
     """
 
     async def run(flight: Flight[Landing]) -> Landing:
@@ -60,7 +61,7 @@ def board(
 
     if not wanted.is_shared(key):
         return Flight(run), False
-    name = f"{key} no-cache" if wanted.replaces else key
+    name = " ".join([key, *(["no-cache"] if wanted.replaces else []), *(["shed"] if wanted.asked else [])])
     flight = gateway.flights.find(name)
     if flight is None:
         return gateway.flights.start(name, run), False

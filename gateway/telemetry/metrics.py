@@ -115,6 +115,7 @@ class Metrics:
             "scg_margin", "Smallest gap between a sample's best two tokens", _MARGINS, *by
         )
         self._samples = self._counter("scg_samples", "Samples by what became of them", *by, "fate")
+        self._shed = self._counter("scg_shed_rounds", "Rounds for which pressure left one sample of k", *by)
         self._saved = self._counter("scg_samples_saved", "Samples of k that the stop rule spared", *by)
         self._tokens = self._counter("scg_completion_tokens", "Completion tokens returned and spent", "kind")
         self._pairs = self._counter(
@@ -178,6 +179,7 @@ class Metrics:
             for fate in _FATES:
                 self._samples.labels(model, policy, fate)
             self._saved.labels(model, policy)
+            self._shed.labels(model, policy)
         self._changes.labels(model)
 
     def expect_tenants(self, tenants: Iterable[str]) -> None:
@@ -216,6 +218,10 @@ class Metrics:
     def cache(self, result: str) -> None:
         """Count a look-up: hit_memory, hit_redis, miss, joined, bypass or error."""
         self._cache.labels(result).inc()
+
+    def shed(self, model: str, policy: str) -> None:
+        """Count a round for which pressure left one sample."""
+        self._shed.labels(model, policy).inc()
 
     def returned(self, tokens: int) -> None:
         """Count completion tokens given to a client."""
