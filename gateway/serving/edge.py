@@ -88,7 +88,7 @@ class Edge:
             trace.status = reply.status
         if trace.tenant:
             gateway.metrics.tenant(trace.tenant, trace.status)
-            if trace.key is not None:
+            if trace.is_ours and trace.key is not None:
                 self._traffic.of_tenant[trace.tenant] -= 1
         if not trace.endpoint:
             return
