@@ -113,8 +113,10 @@ class Connection(Line):
 
     # Answering.
 
-    def begin(self, request: Request, status: int, fields: Fields, length: int | None) -> Stream:
-        """Send the head of an answer whose body is to come."""
+    def begin(
+        self, request: Request, status: int, fields: Fields, length: int | None, first: bytes
+    ) -> Stream:
+        """Send the head of an answer whose body is to come, and what of it is there."""
         is_bare = request.method == "HEAD" or status in BARE
         is_chunked = length is None and status not in BARE and request.head.is_http11
         is_delimited = is_bare or is_chunked or length is not None
@@ -123,9 +125,9 @@ class Connection(Line):
             lines += "transfer-encoding: chunked\r\n"
         elif length is not None and status not in BARE:
             lines += f"content-length: {length}\r\n"
-        self.send(encode_head(status, lines, self._site.date))
-        self._stream = Stream(self, status, length, chunked=is_chunked, bare=is_bare)
-        return self._stream
+        stream = self._stream = Stream(self, status, length, chunked=is_chunked, bare=is_bare)
+        self.send(encode_head(status, lines, self._site.date) + stream.framed(first))
+        return stream
 
     def _advance(self) -> None:
         """Answer what waits, as far as that can be done at once, and see what is next."""

@@ -52,7 +52,7 @@ class Headers(Mapping[str, str]):
         return [value for key, value in self.pairs if key == name]
 
     def once(self, make: "Callable[[Headers], Made]") -> Made:
-        """What `make` makes of these fields: made once, since heads are kept and come again (see `heads`)."""
+        """What `make` makes of these fields: made once, since heads are kept and come again (see `gateway.heads`)."""
         made = self._made.get(make)
         if made is None:
             made = self._made[make] = make(self)

@@ -8,8 +8,8 @@ import httptools
 
 from gateway.door.bounds import Bounds
 from gateway.door.head import Head, read_head
-from gateway.door.heads import Heads
 from gateway.errors import BadRequest, ClientError, HeaderTooLarge, TooLarge
+from gateway.heads import Heads
 
 
 class Listener(Protocol):
@@ -31,7 +31,7 @@ class Listener(Protocol):
 class Reading:
     """The requests of one connection, as its bytes come in."""
 
-    def __init__(self, listener: Listener, bounds: Bounds, heads: Heads) -> None:
+    def __init__(self, listener: Listener, bounds: Bounds, heads: Heads[Head]) -> None:
         self.is_between = True  # no request has begun that has not ended
         self.is_over = False  # nothing more is read: the client said so, or what it sent cannot be followed
         self.is_cut = False  # it is over, and more may still come
@@ -72,8 +72,9 @@ class Reading:
                 self._parse(data)
                 return
 
-    def _recognise(self, head: Head, length: int, end: int, data: bytes) -> bytes:
+    def _recognise(self, head: Head, end: int, data: bytes) -> bytes:
         """Begin a request whose head is known and ends here; what follows the request."""
+        length = head.length or 0
         self._missing = length - len(data) + end
         if self._missing <= 0:
             self._missing = 0
@@ -113,11 +114,16 @@ class Reading:
             self._read_on(data[stopped.args[0] :])
         except httptools.HttpParserError as error:
             self.give_up(BadRequest(f"not HTTP/1.1: {error}"))
-        if is_first and self._begun == 1 and self._head is not None and not self.is_cut:
-            self._heads.keep(data, self._head)
+        if is_first and self._begun == 1 and not self.is_cut:
+            self._remember(data)
         self._quiet = self._quiet + len(data) if self._is_quiet else 0
         if self._quiet > self._bounds.max_head:
             self.give_up(self._too_large())
+
+    def _remember(self, data: bytes) -> None:
+        """Know the head again with which these bytes begin, if then its body is a matter of counting."""
+        if self._head is not None and self._head.length is not None:
+            self._heads.keep(data, self._head)
 
     def _read_on(self, rest: bytes) -> None:
         """llhttp stops where another protocol would begin. None does here, so the request is read without the offer."""

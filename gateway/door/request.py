@@ -16,8 +16,10 @@ class Origin(Protocol):
     remote: str  # the client's address, "" if it has none
     max_body: int  # bytes that a body may have once it is decoded
 
-    def begin(self, request: "Request", status: int, fields: Fields, length: int | None) -> Stream:
-        """Send the head of an answer whose body is to come."""
+    def begin(
+        self, request: "Request", status: int, fields: Fields, length: int | None, first: bytes
+    ) -> Stream:
+        """Send the head of an answer whose body is to come, and what of it is there."""
 
 
 class Request:
@@ -61,12 +63,12 @@ class Request:
         coding = self.head.coding
         return self._body if coding is None else decode(self._body, coding, self._origin.max_body)
 
-    def begin(self, status: int, fields: Fields, *, length: int | None = None) -> Stream:
-        """Begin an answer whose body is still to come, of `length` bytes if that is known.
+    def begin(self, status: int, fields: Fields, *, length: int | None = None, first: bytes = b"") -> Stream:
+        """Begin an answer whose body is still to come, of `length` bytes if that is known, `first` what is there of it.
 
         From here on nothing but the stream can be answered.
         """
-        return self._origin.begin(self, status, fields, length)
+        return self._origin.begin(self, status, fields, length, first)
 
 
 Reply = Answer | Stream

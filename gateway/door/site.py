@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.door.bounds import Bounds
-from gateway.door.heads import Heads
+from gateway.door.head import Head
 from gateway.door.request import Application
+from gateway.heads import Heads
 
 if TYPE_CHECKING:
     from gateway.door.connection import Connection
@@ -19,6 +20,6 @@ class Site:
     bounds: Bounds
     now: float = 0.0  # the loop's clock, as of the last tick
     date: str = ""  # as answers tell it, as of then
-    heads: Heads = field(default_factory=Heads)
+    heads: Heads[Head] = field(default_factory=Heads)
     connections: "set[Connection]" = field(default_factory=set)
     is_draining: bool = False

@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+_END = b"0\r\n\r\n"  # of a chunked body
+
 
 class Line(Protocol):
     """Where the bytes go."""
@@ -38,12 +40,22 @@ class Stream:
         """Whether the client has not read what was sent before."""
         return self._line.is_full
 
-    def push(self, piece: bytes) -> None:
-        """Send a piece at once, however slowly the client reads."""
-        if piece and not self._is_bare:
-            if self._left is not None:
-                self._left -= len(piece)
-            self._line.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece)
+    def push(self, piece: bytes, *, is_last: bool = False) -> None:
+        """Send a piece at once, however slowly the client reads. After the last one nothing but the end may come."""
+        framed = self.framed(piece)
+        if is_last and framed and self._is_chunked:
+            self.is_ended = True
+            framed += _END
+        if framed:
+            self._line.send(framed)
+
+    def framed(self, piece: bytes) -> bytes:
+        """A piece as the line carries it, for whoever sends it."""
+        if not piece or self._is_bare:
+            return b""
+        if self._left is not None:
+            self._left -= len(piece)
+        return b"%x\r\n%b\r\n" % (len(piece), piece) if self._is_chunked else piece
 
     async def drained(self) -> None:
         """Wait while the client reads slowly; ConnectionResetError if it leaves, or has left."""
@@ -56,11 +68,13 @@ class Stream:
 
     def end(self) -> None:
         """That was all."""
+        if self.is_ended:
+            return
         if self._left and not self._is_bare:
             self.abort()  # it promised more, or less
             return
         if self._is_chunked and not self._is_bare:
-            self._line.send(b"0\r\n\r\n")
+            self._line.send(_END)
         self.is_ended = True
 
     def abort(self) -> None:

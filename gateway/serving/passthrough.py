@@ -95,9 +95,9 @@ async def _relay(request: Request, exchange: Exchange, trace: Trace) -> Reply:
     if has_body and length is not None and length <= _SHORT:
         return Answer(exchange.status, fields, await read_all(exchange, _SHORT))
     piece = await exchange.piece()
-    stream = request.begin(exchange.status, fields, length=length)
+    stream = request.begin(exchange.status, fields, length=length, first=piece)
     try:
-        await stream.write(piece)
+        await stream.drained()
         await exchange.pour(stream)
     except UpstreamFailure:
         trace.status = 502

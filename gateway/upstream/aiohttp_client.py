@@ -10,7 +10,8 @@ import aiohttp
 from yarl import URL
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, Headers, Sink, TimedOut, Unreachable, UpstreamFailure
+from gateway.upstream.client import Broken, Call, Sink, TimedOut, Unreachable, UpstreamFailure
+from gateway.wire.fields import Fields
 
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s; aiohttp would use it for 15.
 _KEEP_ALIVE = 4.0
@@ -55,7 +56,7 @@ class AiohttpClient:
                     call.method,
                     _url(call.url),
                     data=_payload(call.body),
-                    headers=call.headers,
+                    headers=[*call.headers, *call.more],
                     allow_redirects=False,
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -74,7 +75,7 @@ class AiohttpExchange:
         self._response = response
         self._idle = idle
         self.status = response.status
-        self.headers: Headers = [(name.lower(), value) for name, value in response.headers.items()]
+        self.headers = Fields((name.lower(), value) for name, value in response.headers.items())
 
     async def piece(self) -> bytes:
         """The next bytes that are there."""

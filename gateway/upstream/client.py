@@ -9,8 +9,9 @@ Whoever speaks HTTP to an upstream does it behind `Client`; nothing else in the 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
+
+from gateway.wire.fields import Fields
 
 Headers = Sequence[tuple[str, str]]
 
@@ -43,14 +44,14 @@ class TooLong(Broken):
     """A body over the bound that was set for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One HTTP request. `url` is whole and already encoded."""
 
     method: str
     url: str
-    headers: Headers
+    headers: Headers  # `Fields` are written once, however often they are sent
     body: bytes = b""
+    more: Headers = ()  # what no other call has
 
 
 class Sink(Protocol):
@@ -60,8 +61,8 @@ class Sink(Protocol):
     def is_full(self) -> bool:
         """Whether it should be given no more for now."""
 
-    def push(self, piece: bytes) -> None:
-        """Take a piece, full or not."""
+    def push(self, piece: bytes, *, is_last: bool = False) -> None:
+        """Take a piece, full or not. Where it is known to be the last one, that is said."""
 
     async def drained(self) -> None:
         """Wait until it is not full."""
@@ -75,7 +76,7 @@ class Exchange(Protocol):
         """The status code."""
 
     @property
-    def headers(self) -> Headers:
+    def headers(self) -> Fields:
         """The header fields, names in lower case."""
 
     async def piece(self) -> bytes:

@@ -11,13 +11,19 @@ from typing import cast
 
 import httptools
 
+from gateway.heads import Heads
 from gateway.upstream.client import Broken, UpstreamFailure
 from gateway.upstream.exchange import HttpExchange
+from gateway.wire.fields import Fields
 
 # Bytes of an answer that wait for their reader before the connection is told to wait too.
 _HIGH = 256 << 10
 _TOGETHER = 64 << 10  # bytes up to which head and body of a request are joined rather than written one by one
 _LONGEST_HEAD = 64 << 10
+
+
+# What the head of an answer says: its status and its fields.
+KnownHeads = Heads[tuple[int, Fields]]
 
 
 class Closed(Broken):
@@ -28,28 +34,35 @@ class Connection(asyncio.Protocol):
     """A connection, in use by one exchange at a time. `release` takes it back when it can be used again."""
 
     def __init__(
-        self, release: Callable[["Connection"], None], forget: Callable[["Connection"], None]
+        self,
+        heads: KnownHeads,
+        release: Callable[["Connection"], None],
+        forget: Callable[["Connection"], None],
     ) -> None:
         self.deadline = inf  # by the loop's clock: when to give up, or when it has been idle for too long
         self.is_open = False
+        self._heads = heads
         self._release = release
         self._forget = forget
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._exchange: HttpExchange | None = None
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser: httptools.HttpResponseParser | None = None  # from the first byte of an answer on
+        self._rest = _Rest(self)
+        self._fields: list[tuple[str, str]] = []  # of the head that is being read
+        self._pieces: list[bytes] = []  # of the body, in what is being read
+        self._received = 0
+        self._is_announced = False  # another head (1xx) came before that of the answer
+        self._is_at_end = False
         self._is_paused = False
         self._is_reusable = False
-        self._received = 0
-        self._fields: list[tuple[str, str]] = []
 
     def start(self, request: bytes, body: bytes, exchange: HttpExchange, patience: float) -> None:
         """Send a request; its answer goes to the exchange."""
         self._exchange = exchange
-        self._parser = httptools.HttpResponseParser(self)
-        self._is_reusable = False
+        self._parser = None
         self._received = 0
-        self._fields = []
+        self._is_announced = self._is_at_end = self._is_reusable = False
         self.deadline = self._loop.time() + patience
         if len(body) <= _TOGETHER:
             self._transport.write(request + body)
@@ -72,7 +85,7 @@ class Connection(asyncio.Protocol):
     def fail(self, error: UpstreamFailure) -> None:
         """Tell whoever waits, and end the connection."""
         if self._exchange is not None:
-            self._exchange.end(error)
+            self._exchange.break_off(error)
         self.abort()
 
     def abort(self) -> None:
@@ -103,25 +116,26 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of an answer; without a question they are nothing that this connection can be trusted with."""
-        exchange, parser = self._exchange, self._parser
-        if exchange is None or parser is None or exchange.is_whole:
+        exchange = self._exchange
+        if exchange is None or exchange.is_whole:
             self._is_reusable = False
             if exchange is None:
                 self.abort()
             return
         self._received += len(data)
-        try:
-            parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        error = self._parse(data, exchange)
+        if self._pieces or self._is_at_end:
+            exchange.came(self._body(), is_last=self._is_at_end)
+        if error is not None:
+            self._is_reusable = False
             if not exchange.is_whole:
                 self.fail(Broken(f"not HTTP: {error}"))
-            self._is_reusable = False
-            return
-        if not exchange.has_head and self._received > _LONGEST_HEAD:
-            self.fail(Broken(f"a head of more than {_LONGEST_HEAD} bytes"))
+        elif not exchange.has_head:
+            if self._received > _LONGEST_HEAD:
+                self.fail(Broken(f"a head of more than {_LONGEST_HEAD} bytes"))
         elif exchange.size > _HIGH:
             self.hold()
-        elif exchange.has_head and not self._is_paused:  # all of the head has to be in by the first deadline
+        elif not self._is_paused:  # all of the head has to be in by the first deadline
             self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -132,17 +146,48 @@ class Connection(asyncio.Protocol):
         if exchange is None or exchange.is_whole:
             return
         if not self._received:
-            exchange.end(Closed(str(exc) if exc else "the server closed the connection"))
-        elif exc is None and exchange.has_head and self._ends_with_connection():
-            exchange.end()
+            exchange.break_off(Closed(str(exc) if exc else "the server closed the connection"))
+        elif exc is None and exchange.has_head and _ends_with_connection(exchange):
+            exchange.came(b"", is_last=True)
         else:
-            exchange.end(Broken(str(exc) if exc else "the answer broke off"))
+            exchange.break_off(Broken(str(exc) if exc else "the answer broke off"))
+
+    def _parse(self, data: bytes, exchange: HttpExchange) -> Exception | None:
+        """Let the parser say what these bytes are; what is wrong with them."""
+        is_first, parser = self._parser is None, self._parser
+        if parser is None:
+            parser = self._parser = self._parser_for(data, exchange)
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            return error
+        if is_first and self._fields and exchange.has_head and not self._is_announced:
+            self._heads.keep(data, (exchange.status, exchange.headers))
+        return None
+
+    def _parser_for(self, data: bytes, exchange: HttpExchange) -> httptools.HttpResponseParser:
+        """One for an answer that begins so. Of a head that is known it need not tell what it says."""
+        self._fields = []
+        known = None if exchange.is_head_only else self._heads.find(data)
+        if known is None:
+            return httptools.HttpResponseParser(self)
+        (status, fields), _ = known
+        exchange.begin(status, fields)
+        return httptools.HttpResponseParser(self._rest)
+
+    def _body(self) -> bytes:
+        """What came of the body with what was read last: one piece, so that it goes on as one."""
+        pieces = self._pieces
+        if not pieces:
+            return b""
+        self._pieces = []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     # What the parser says.
 
     def on_message_begin(self) -> None:
         """Another answer after the end of ours: one too many."""
-        if self._exchange is not None and self._exchange.is_whole:
+        if self._is_at_end:
             self._is_reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -157,30 +202,38 @@ class Connection(asyncio.Protocol):
             return
         status = parser.get_status_code()
         if 100 <= status < 200 and status != 101:
+            self._is_announced = True
             self._fields = []
             return
-        exchange.status, exchange.headers, exchange.has_head = status, self._fields, True
-        if exchange.is_head_only:
-            self._is_reusable = parser.should_keep_alive()
-            exchange.end()  # the parser cannot know that no body follows, so it is not asked again
-        exchange.wake()
+        exchange.begin(status, Fields(self._fields))
+        if exchange.is_head_only:  # the parser cannot know that no body follows, so it is not asked again
+            self.on_message_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body, without its chunk's frame."""
-        if self._exchange is not None and not self._exchange.is_whole:
-            self._exchange.add(body)
+        if not self._is_at_end:
+            self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         """The answer is whole."""
         exchange, parser = self._exchange, self._parser
-        if exchange is not None and parser is not None and exchange.has_head and not exchange.is_whole:
+        if exchange is not None and parser is not None and exchange.has_head and not self._is_at_end:
             self._is_reusable = parser.should_keep_alive()
-            exchange.end()
+            self._is_at_end = True
 
     def _expect_more(self) -> None:
         if self._exchange is not None:
             self.deadline = self._loop.time() + self._exchange.idle
 
-    def _ends_with_connection(self) -> bool:
-        names = {name for name, _ in self._fields}
-        return not names & {"content-length", "transfer-encoding"}
+
+class _Rest:
+    """What a parser tells of an answer whose head is known."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.on_message_begin = connection.on_message_begin
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
+
+
+def _ends_with_connection(exchange: HttpExchange) -> bool:
+    return not {name for name, _ in exchange.headers} & {"content-length", "transfer-encoding"}

@@ -4,9 +4,12 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from gateway.upstream.client import Headers, Sink, UpstreamFailure
+from gateway.upstream.client import Sink, UpstreamFailure
+from gateway.wire.fields import Fields
 
 LOW = 64 << 10  # bytes that wait for their reader, below which more may come
+
+_NONE = Fields()
 
 
 class Channel(Protocol):
@@ -26,13 +29,15 @@ class HttpExchange:
     """An answer as it comes in. `idle` is how long the next bytes may take, in seconds."""
 
     __slots__ = (
-        "_channel", "_error", "_pieces", "_sink", "_waiter", "has_head", "headers", "idle", "is_head_only",
+        "_channel", "_error", "_loop", "_pieces", "_sink", "_waiter", "has_head", "headers", "idle", "is_head_only",
         "is_whole", "size", "status",
     )  # fmt: skip
 
-    def __init__(self, channel: Channel, idle: float, *, is_head_only: bool) -> None:
+    def __init__(
+        self, channel: Channel, loop: asyncio.AbstractEventLoop, idle: float, *, is_head_only: bool
+    ) -> None:
         self.status = 0
-        self.headers: Headers = []
+        self.headers = _NONE
         self.idle = idle
         self.is_head_only = is_head_only
         self.has_head = False
@@ -40,6 +45,7 @@ class HttpExchange:
         self.size = 0  # bytes that wait in `_pieces`
         self._pieces: deque[bytes] = deque()
         self._channel = channel
+        self._loop = loop
         self._sink: Sink | None = None  # takes what comes at once
         self._error: UpstreamFailure | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -64,7 +70,8 @@ class HttpExchange:
     async def pour(self, sink: Sink) -> None:
         """The rest into a sink, each piece in the moment in which it comes. Nobody wakes up unless the sink is full."""
         while self._pieces:
-            sink.push(self._pieces.popleft())
+            piece = self._pieces.popleft()
+            sink.push(piece, is_last=self.is_whole and not self._pieces)
         self.size = 0
         self._sink = sink
         try:
@@ -81,35 +88,40 @@ class HttpExchange:
         """Give the connection back if the answer is whole, cut it off otherwise."""
         self._channel.done(self)
 
-    def add(self, piece: bytes) -> None:
-        """Bytes of the body."""
-        if self._sink is None:
-            self._pieces.append(piece)
-            self.size += len(piece)
-            self.wake()
-            return
-        self._sink.push(piece)
-        if self._sink.is_full:
-            self._channel.hold()
-            self.wake()
+    def begin(self, status: int, headers: Fields) -> None:
+        """The head is in."""
+        self.status, self.headers, self.has_head = status, headers, True
+        self._wake()
 
-    def end(self, error: UpstreamFailure | None = None) -> None:
-        """Nothing more will come: because that was all, or because something broke."""
+    def came(self, piece: bytes, *, is_last: bool) -> None:
+        """Bytes of the body, if there are any, and whether that was all."""
+        self.is_whole = is_last
+        sink = self._sink
+        if sink is None:
+            if piece:
+                self._pieces.append(piece)
+                self.size += len(piece)
+        elif piece:
+            sink.push(piece, is_last=is_last)
+            if sink.is_full:
+                self._channel.hold()
+            elif not is_last:
+                return
+        self._wake()
+
+    def break_off(self, error: UpstreamFailure) -> None:
+        """Nothing more will come."""
         if not self.is_whole and self._error is None:
             self._error = error
-            self.is_whole = error is None
-            self.wake()
+            self._wake()
 
-    def wake(self) -> None:
+    def _wake(self) -> None:
         """There is news for whoever waits."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _news(self) -> None:
+    def _news(self) -> "asyncio.Future[None]":
         if self._error is not None:
             raise self._error
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = self._loop.create_future()
+        return self._waiter

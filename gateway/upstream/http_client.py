@@ -7,14 +7,16 @@ cancelled for a request or a piece.
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, TimedOut, Unreachable
-from gateway.upstream.connection import Closed, Connection
+from gateway.upstream.client import Broken, Call, Headers, TimedOut, Unreachable
+from gateway.upstream.connection import Closed, Connection, KnownHeads
 from gateway.upstream.exchange import HttpExchange
+from gateway.wire.fields import Fields
 
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s.
 _KEEP_ALIVE = 4.0
@@ -36,13 +38,15 @@ class HttpClient:
         self._idle: dict[_Origin, deque[Connection]] = {}
         self._open: set[Connection] = set()
         self._is_retired = False
+        self._heads = KnownHeads()
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._tick = min(_SLOWEST_TICK, timeouts.first_byte / 4, timeouts.idle / 4)
 
     async def send(self, call: Call) -> HttpExchange:
         """Send a call. If a connection from the pool dies before a byte of the answer, once more on a new one."""
-        origin, host, target = _split(call.url)
-        request = _head(call, host, target)
+        origin, opening = _split(call.method, call.url)
+        request = _head(call, opening)
         pooled = self._pooled(origin)
         if pooled is not None:
             try:
@@ -67,7 +71,8 @@ class HttpClient:
         await asyncio.sleep(0)  # transports tell their protocols in the loop's next turn
 
     async def _send(self, connection: Connection, call: Call, request: bytes) -> HttpExchange:
-        exchange = HttpExchange(connection, self._timeouts.idle, is_head_only=call.method == "HEAD")
+        is_head_only = call.method == "HEAD"
+        exchange = HttpExchange(connection, self._loop, self._timeouts.idle, is_head_only=is_head_only)
         connection.start(request, call.body, exchange, self._timeouts.first_byte)
         try:
             await exchange.head()
@@ -85,7 +90,7 @@ class HttpClient:
         return None
 
     async def _connect(self, origin: _Origin) -> Connection:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         tls = (self._tls or _default_tls()) if origin.is_tls else None
 
         def release(connection: Connection) -> None:
@@ -98,7 +103,10 @@ class HttpClient:
         try:
             async with asyncio.timeout(self._timeouts.connect):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(release, self._open.discard), origin.host, origin.port, ssl=tls
+                    lambda: Connection(self._heads, release, self._open.discard),
+                    origin.host,
+                    origin.port,
+                    ssl=tls,
                 )
         except TimeoutError as error:
             raise Unreachable(f"no connection within {self._timeouts.connect:g} s") from error
@@ -110,7 +118,7 @@ class HttpClient:
         return connection
 
     def _look_at_the_clock(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         now = loop.time()
         for connection in [each for each in self._open if each.deadline <= now]:
             connection.fail(TimedOut("nothing came in time"))
@@ -126,8 +134,8 @@ def _default_tls() -> ssl.SSLContext:
 
 
 @lru_cache(maxsize=1024)
-def _split(url: str) -> tuple[_Origin, str, str]:
-    """Origin, the Host field, and the target, of a whole URL that is already encoded."""
+def _split(method: str, url: str) -> tuple[_Origin, str]:
+    """Origin, and the first lines of a request, of a whole URL that is already encoded."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -137,19 +145,29 @@ def _split(url: str) -> tuple[_Origin, str, str]:
     if parts.hostname is None or parts.scheme not in {"http", "https"}:
         raise Unreachable(f"no http or https URL: {url}")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    host = parts.netloc.rpartition("@")[2]
     return (
         _Origin(parts.hostname, port or (443 if is_tls else 80), is_tls),
-        parts.netloc.rpartition("@")[2],
-        target,
+        _lines((f"{method} {target} HTTP/1.1", f"host: {host}")),
     )
 
 
-def _head(call: Call, host: str, target: str) -> bytes:
-    lines = [f"{call.method} {target} HTTP/1.1", f"host: {host}"]
-    lines += [f"{name}: {value}" for name, value in call.headers]
-    if call.body or call.method not in {"GET", "HEAD", "DELETE", "OPTIONS"}:
-        lines.append(f"content-length: {len(call.body)}")
-    text = "\r\n".join(lines)
-    if text.count("\r") != len(lines) - 1 or text.count("\n") != len(lines) - 1:
+def _head(call: Call, opening: str) -> bytes:
+    headers = call.headers
+    fields = headers.once(_written) if isinstance(headers, Fields) else _written(headers)
+    more = _written(call.more) if call.more else ""
+    has_length = call.body or call.method not in {"GET", "HEAD", "DELETE", "OPTIONS"}
+    length = f"content-length: {len(call.body)}\r\n" if has_length else ""
+    return f"{opening}{fields}{more}{length}\r\n".encode("utf-8", "surrogateescape")
+
+
+def _written(headers: Headers) -> str:
+    return _lines([f"{name}: {value}" for name, value in headers])
+
+
+def _lines(lines: Sequence[str]) -> str:
+    """Lines of a head, each with its end; Broken for a line break in one."""
+    text = "".join([f"{line}\r\n" for line in lines])
+    if text.count("\r") != len(lines) or text.count("\n") != len(lines):
         raise Broken("a line break in a header field")
-    return (text + "\r\n\r\n").encode("utf-8", "surrogateescape")
+    return text

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.door.bounds import Bounds
 from gateway.door.head import Head, Headers
-from gateway.door.heads import Heads
 from gateway.door.reading import Reading
 from gateway.errors import ClientError
+from gateway.heads import Heads
 from tests.door.raw_client import CLOSE, chunked, form, get, post
 
 Heard = list[tuple[object, ...]]
@@ -37,7 +37,7 @@ class Listening:
         self.heard.append((error.status,))
 
 
-def read(pieces: Sequence[bytes], heads: Heads) -> Heard:
+def read(pieces: Sequence[bytes], heads: Heads[Head]) -> Heard:
     """What one connection hears, with what others have left in `heads`."""
     listening = Listening()
     reading = Reading(listening, Bounds(max_body=100), heads)
@@ -47,7 +47,7 @@ def read(pieces: Sequence[bytes], heads: Heads) -> Heard:
     return listening.heard
 
 
-class Forgetful(Heads):
+class Forgetful(Heads[Head]):
     """Never knows any."""
 
     def keep(self, data: bytes, head: Head) -> None:
@@ -68,7 +68,7 @@ MESSAGES = [
 @given(st.lists(st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=4), max_size=12), st.data())
 def test_remembering_changes_nothing(connections: list[list[bytes]], data: st.DataObject) -> None:
     """Connections that share their heads hear what each would hear alone, however the bytes are cut."""
-    heads = Heads()
+    heads = Heads[Head]()
     for messages in connections:
         whole = b"".join(messages)
         cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(whole) - 1)), max_size=3)))
@@ -79,7 +79,7 @@ def test_remembering_changes_nothing(connections: list[list[bytes]], data: st.Da
 
 def test_the_same_bytes_give_the_same_head() -> None:
     """A request that comes again has the very head it had before; another body has it as well."""
-    heads = Heads()
+    heads = Heads[Head]()
     heard = read([post(b"hello"), post(b"hello"), post(b"world")[:-5], b"world"], heads)
     first, second, third = (told[0] for told in heard if isinstance(told[0], Head))
     assert first is second is third
@@ -104,7 +104,7 @@ def test_the_same_bytes_give_the_same_head() -> None:
 )
 def test_nothing_foreign_is_remembered(poison: bytes) -> None:
     """Whatever comes before or after a head in the same bytes, nobody who comes later hears anything of it."""
-    heads = Heads()
+    heads = Heads[Head]()
     read([poison], heads)
     for data in (
         get(),
@@ -119,7 +119,7 @@ def test_nothing_foreign_is_remembered(poison: bytes) -> None:
 
 def test_memory_is_bounded() -> None:
     """However many different heads come, what is kept stays below a bound, and the latest are known."""
-    heads = Heads()
+    heads = Heads[Head]()
     for number in range(5000):
         read([get("/a", b"X: %d" % number, b"Y: " + b"y" * 1000)], heads)
     assert 500 < len(heads) < 1050

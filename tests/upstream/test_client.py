@@ -147,6 +147,48 @@ async def test_after_another(client: Client, answer: bytes, status: int, body: b
         assert [3] == raw.requests
 
 
+@pytest.mark.parametrize("first", ANSWERS)
+async def test_heads_that_are_recognised_say_the_same(client: Client, first: str) -> None:
+    """Whatever other answer comes in between, an answer that comes again has the status, fields and body it had."""
+    answers = [ANSWERS[first], *ANSWERS.values()]
+    seen: dict[bytes, tuple[int, list[tuple[str, str]], bytes]] = {}
+    for answer, _, _ in answers:
+        async with open_raw(keeping(ANSWERS[first][0], answer, ANSWERS[first][0], answer)) as raw:
+            for sent in (ANSWERS[first][0], answer) * 2:
+                exchange = await client.send(call(raw.url))
+                got = exchange.status, [*exchange.headers], await read_all(exchange, LIMIT)
+                exchange.close()
+                assert got == seen.setdefault(sent, got)
+            assert [4] == raw.requests
+    assert [(status, body) for _, status, body in answers] == [
+        (seen[answer][0], seen[answer][2]) for answer, _, _ in answers
+    ]
+
+
+async def test_a_head_after_which_another_was_announced(client: Client) -> None:
+    """The head of an interim answer (1xx) is no answer's, though an answer came in the same bytes."""
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    async with open_raw(keeping(interim + response(b"one"))) as raw:
+        assert [(200, b"one")] * 2 == [await ask(client, raw.url) for _ in range(2)]
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(interim)
+        await connection.send(response(b"two"))
+
+    async with open_raw(play) as raw:
+        assert (200, b"two") == await ask(client, raw.url)
+
+
+async def test_a_known_head_with_a_body_that_breaks_off(client: Client) -> None:
+    """That a head is known says nothing of its body: one that ends early is Broken as ever."""
+    async with open_raw(keeping(response(b"hello"))) as raw:
+        assert [(200, b"hello")] * 2 == [await ask(client, raw.url) for _ in range(2)]
+    async with open_raw(breaking(response(b"hello")[:-2])) as raw:
+        with pytest.raises(Broken):
+            await ask(client, raw.url)
+
+
 @pytest.mark.parametrize(
     "answer",
     [

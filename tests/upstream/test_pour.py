@@ -27,6 +27,7 @@ class Pail:
         self.emptied = asyncio.Event()
         self.changed = asyncio.Event()
         self.waited = 0
+        self.has_last = False  # it was said that the last piece came
 
     @property
     def is_full(self) -> bool:
@@ -36,7 +37,9 @@ class Pail:
     def size(self) -> int:
         return sum(map(len, self.taken))
 
-    def push(self, piece: bytes) -> None:
+    def push(self, piece: bytes, *, is_last: bool = False) -> None:
+        assert not self.has_last
+        self.has_last = is_last
         self.taken.append(piece)
         self.changed.set()
 
