@@ -1,4 +1,4 @@
-.PHONY: help demo test test-vllm check format bench clean
+.PHONY: help demo test test-vllm check format bench dashboard clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/'
@@ -8,7 +8,7 @@ demo:  ## Set up, start the PyTorch backend and the gateway on http://127.0.0.1:
 	@exec .venv/bin/scg demo $(ARGS)
 
 test:  ## Set up and run all tests (ARGS="-k NAME" for some)
-	@scripts/setup backend,dev redis-server prometheus chromium
+	@scripts/setup backend,dev redis-server prometheus
 	@.venv/bin/python -m pytest $(ARGS)
 
 test-vllm:  ## Set up a real vLLM on the CPU and test the gateway in front of it (minutes)
@@ -30,6 +30,10 @@ format:  ## Put the code into shape
 bench:  ## Measure: see docs/benchmarks.md
 	@scripts/setup dev nginx wrk redis-server
 	@.venv/bin/python benchmarks/run.py $(ARGS)
+
+dashboard:  ## Write deploy/grafana/dashboards/consistency.json anew
+	@scripts/setup backend,dev
+	@.venv/bin/python -m deploy.grafana.dashboard
 
 clean:  ## Remove the virtual environment and caches
 	rm -rf .venv .venv-vllm .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info

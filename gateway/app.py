@@ -42,7 +42,6 @@ class Succession:
         self.gateway = replace(
             before, settings=settings, pool=pool, slots=slots, reader=Reader(settings), keyring=keyring
         )
-        before.traffic.reloads += 1
         self._pools.replace(pool)
 
 

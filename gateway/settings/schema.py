@@ -90,7 +90,7 @@ class PolicySection(Section):
     stream_launch: Annotated[Any, WithJsonSchema({"enum": ["lazy", "all"]})] = None
     accept_margin: Annotated[Any, WithJsonSchema(_MARGIN)] = None
     pin_truncated: Annotated[Any, WithJsonSchema({"enum": ["auto", "always", "never"]})] = None
-    shed: Annotated[Any, WithJsonSchema(of.SWITCH)] = None
+    shed: Annotated[Any, WithJsonSchema(of.OFF)] = None
     sample_timeout: Annotated[Any, WithJsonSchema(of.DURATION)] = None
     deadline: Annotated[Any, WithJsonSchema(of.DURATION)] = None
     ttl: Annotated[Any, WithJsonSchema(of.DURATION)] = None

@@ -4,11 +4,19 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from gateway.settings.loader import load
+
+RULES = ["deploy/prometheus/recording.yml", "deploy/prometheus/alerts.yml"]
+ALERTS = [
+    rule
+    for group in yaml.safe_load(Path(RULES[1]).read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
 
 
 def compose_environment(service: str) -> dict[str, str]:
@@ -33,13 +41,33 @@ def test_gateway_takes_its_configuration() -> None:
     "check",
     [
         ["check", "config", "deploy/prometheus/prometheus.yml"],
-        ["test", "rules", "tests/deploy/consistency_rate.test.yml"],
+        ["check", "rules", *RULES],
+        *(["test", "rules", str(file)] for file in sorted(Path("tests/deploy").glob("*.test.yml"))),
     ],
     ids=" ".join,
 )
 def test_promtool_is_content(check: list[str]) -> None:
-    """Prometheus takes its configuration, and the recording rules give the right rates."""
+    """Prometheus takes its configuration, rules give the right rates, and alerts fire when they should and not else."""
     if shutil.which("promtool") is None:
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
     done = subprocess.run(["promtool", *check], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_is_explained_and_tested(alert: dict[str, Any]) -> None:
+    """Its runbook is a heading of the documentation that says what it means and what to do; some test lets it fire."""
+    name = alert["alert"]
+    page, _, anchor = alert["annotations"]["runbook"].partition("#")
+    chapters = dict(
+        re.findall(
+            r"^## (\w+)\n(.*?)(?=^## |\Z)", Path(page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
+    )
+    assert anchor == name.lower()
+    assert all(f"**{word}" in chapters[name] for word in ("Means", "Look at", "Do"))
+    assert alert["labels"]["severity"] in {"page", "ticket", "info"}
+    tests = "".join(
+        file.read_text(encoding="utf-8") for file in Path("tests/deploy").glob("*alerts.test.yml")
+    )
+    assert re.search(rf"- alertname: {name}\n +eval_time: \w+\n +exp_alerts:", tests)

@@ -83,13 +83,15 @@ def gateway(folder: Path, upstream: str, **variables: str) -> Iterator[Running]:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str) -> Iterator[Running]:
-    """A real Prometheus that scrapes the target every 200 ms."""
+def prometheus(folder: Path, target: str, rules: Sequence[Path] = ()) -> Iterator[Running]:
+    """A real Prometheus that scrapes the target, and evaluates rules, every 200 ms."""
     port = free_port()
     config = folder / "prometheus.yml"
     host = target.removeprefix("http://")
+    files = ", ".join(str(each.resolve()) for each in rules)
     config.write_text(
-        "scrape_configs: [{job_name: scg, scrape_interval: 200ms, scrape_timeout: 200ms, "
+        f"global: {{evaluation_interval: 200ms}}\nrule_files: [{files}]\n"
+        "scrape_configs: [{job_name: gateway, scrape_interval: 200ms, scrape_timeout: 200ms, "
         f"static_configs: [{{targets: ['{host}']}}]}}]\n"
     )
     command = [
