@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.core.answer.rules import ANSWERS
 from gateway.core.policy import FIELDS, Policy
-from gateway.core.policy_fields import FALLBACKS, STOPS, parse_field
+from gateway.core.policy_fields import FALLBACKS, ON_DISAGREEMENT, STOPS, parse_field
 from gateway.settings import fields as of
 from gateway.settings.model import (
     CacheSettings,
@@ -27,7 +27,7 @@ _POLICY = Policy()
 _ANSWER = {"anyOf": [{"enum": list(ANSWERS)}, {"type": "string", "pattern": "^regex:."}]}
 _STOP = {"anyOf": [{"enum": list(STOPS)}, {"type": "string", "pattern": r"^beta:0?\.\d+$"}]}
 _ON_DISAGREEMENT = {
-    "anyOf": [{"enum": ["return", "reject"]}, {"type": "string", "pattern": r"^escalate:[1-9]\d*$"}]
+    "anyOf": [{"enum": list(ON_DISAGREEMENT)}, {"type": "string", "pattern": r"^escalate:[1-9]\d*$"}]
 }
 _MARGIN = {"anyOf": [{"enum": [False, "off"]}, {"type": "number", "minimum": 0}]}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -46,12 +46,16 @@ class UpstreamSection(Section):
 
     url: of.UpstreamUrl = Field(description="with or without /v1")
     name: of.Name | None = Field(None, description="in metrics and logs; upstream-1, upstream-2 by default")
-    engine: Annotated[str, *of.choice("auto", "vllm", "sglang", "lmdeploy", "openai", "torch")] = "auto"
-    lane: Annotated[str, *of.choice("fast", "reference")] = "fast"
+    engine: Annotated[str, *of.choice("auto", "vllm", "sglang", "lmdeploy", "openai", "torch")] = Field(
+        "auto", description="which dialect it speaks; auto: seen by its routes"
+    )
+    lane: Annotated[str, *of.choice("fast", "reference")] = Field(
+        "fast", description="reference: answers that do not depend on the batch"
+    )
     models: of.Words = Field([], description="what it serves; empty: what its /v1/models lists")
-    weight: of.Weight = 1.0
+    weight: of.Weight = Field(1.0, description="its share of the requests, beside the others'")
     max_in_flight: of.Count | None = Field(None, description="requests at once; 1 serialises")
-    api_key: of.Secret | None = None
+    api_key: of.Secret | None = Field(None, description="sent to it instead of the client's")
     api_key_file: of.Text | None = Field(None, description="a file that holds the key")
     headers: dict[of.HeaderName, of.Header] = Field({}, description="added to every request to it")
     ca_file: of.Text | None = Field(None, description="certificates (PEM) to trust for https")
@@ -62,39 +66,88 @@ class UpstreamSection(Section):
 class CacheSection(Section):
     """Where verdicts are pinned."""
 
-    url: of.CacheUrl = Field(SecretStr(_CACHE.url), json_schema_extra={"default": _CACHE.url})
-    ttl: of.Duration = of.duration(_CACHE.ttl)
+    url: of.CacheUrl = Field(
+        SecretStr(_CACHE.url),
+        description="memory:// is this process's own",
+        json_schema_extra={"default": _CACHE.url},
+    )
+    ttl: of.Duration = of.duration(_CACHE.ttl, "of a pin")
     memory: of.Size = of.size(_CACHE.memory, "of the process's own layer; 0 turns it off")
-    timeout: of.Duration = of.duration(_CACHE.timeout)
-    prefix: of.Prefix = _CACHE.prefix
+    timeout: of.Duration = of.duration(_CACHE.timeout, "for one call to Redis")
+    prefix: of.Prefix = Field(
+        _CACHE.prefix, description="of every key in Redis: gateways that share it share pins"
+    )
 
 
 class PolicySection(Section):
     """Any field of a policy. The core parses them, for requests as well: one grammar, one set of messages."""
 
-    k: Annotated[Any, WithJsonSchema(of.COUNT)] = None
-    lane: Annotated[Any, WithJsonSchema({"enum": ["fast", "reference"]})] = None
-    answer: Annotated[Any, WithJsonSchema(_ANSWER)] = None
-    stop: Annotated[Any, WithJsonSchema(_STOP)] = None
-    min_ballots: Annotated[Any, WithJsonSchema(of.COUNT)] = None
-    min_agreement: Annotated[Any, WithJsonSchema(_SHARE)] = None
-    on_disagreement: Annotated[Any, WithJsonSchema(_ON_DISAGREEMENT)] = None
-    reference_fallback: Annotated[Any, WithJsonSchema({"enum": list(FALLBACKS)})] = None
-    spread: Annotated[Any, WithJsonSchema(of.SPREAD)] = None
-    salt: Annotated[Any, WithJsonSchema(of.SWITCH)] = None
-    when: Annotated[Any, WithJsonSchema({"enum": ["always", "deterministic"]})] = None
-    measure: Annotated[Any, WithJsonSchema(_SHARE)] = None
-    measure_k: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 2})] = None
-    recheck: Annotated[Any, WithJsonSchema(_SHARE)] = None
-    wave: Annotated[Any, WithJsonSchema(of.COUNT)] = None
-    stream_launch: Annotated[Any, WithJsonSchema({"enum": ["lazy", "all"]})] = None
-    accept_margin: Annotated[Any, WithJsonSchema(_MARGIN)] = None
-    pin_truncated: Annotated[Any, WithJsonSchema({"enum": ["auto", "always", "never"]})] = None
-    shed: Annotated[Any, WithJsonSchema(of.OFF)] = None
-    sample_timeout: Annotated[Any, WithJsonSchema(of.DURATION)] = None
-    deadline: Annotated[Any, WithJsonSchema(of.DURATION)] = None
-    ttl: Annotated[Any, WithJsonSchema(of.DURATION)] = None
-    cache: Annotated[Any, WithJsonSchema(of.SWITCH)] = None
+    k: Annotated[Any, WithJsonSchema(of.COUNT)] = Field(None, description="samples a question gets at most")
+    lane: Annotated[Any, WithJsonSchema({"enum": ["fast", "reference"]})] = Field(
+        None, description="of the upstreams that are asked"
+    )
+    answer: Annotated[Any, WithJsonSchema(_ANSWER)] = Field(
+        None, description="what counts as the same answer, see voting-answers.md"
+    )
+    stop: Annotated[Any, WithJsonSchema(_STOP)] = Field(None, description="when a round has seen enough")
+    min_ballots: Annotated[Any, WithJsonSchema(of.COUNT)] = Field(
+        None,
+        description="answers without which there is no verdict; more than half of k, or 3 under beta:C, by default",
+    )
+    min_agreement: Annotated[Any, WithJsonSchema(_SHARE)] = Field(
+        None, description="votes of the winner / samples cast; below it, on_disagreement says what happens"
+    )
+    on_disagreement: Annotated[Any, WithJsonSchema(_ON_DISAGREEMENT)] = Field(
+        None, description="below min_agreement, or without min_ballots"
+    )
+    reference_fallback: Annotated[Any, WithJsonSchema({"enum": list(FALLBACKS)})] = Field(
+        None, description="while no reference lane is up and trusted: 503, or the plurality, unpinned"
+    )
+    spread: Annotated[Any, WithJsonSchema(of.SPREAD)] = Field(None, description="how far apart samples start")
+    salt: Annotated[Any, WithJsonSchema(of.SWITCH)] = Field(
+        None, description="a prefix cache of its own for each index of a sample, by cache_salt (vLLM)"
+    )
+    when: Annotated[Any, WithJsonSchema({"enum": ["always", "deterministic"]})] = Field(
+        None, description="deterministic: only requests with a seed or temperature 0 are voted on and pinned"
+    )
+    measure: Annotated[Any, WithJsonSchema(_SHARE)] = Field(
+        None, description="share of single-sample answers that are compared with more samples later"
+    )
+    measure_k: Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 2})] = Field(
+        None, description="samples that such a question gets in all"
+    )
+    recheck: Annotated[Any, WithJsonSchema(_SHARE)] = Field(
+        None, description="share of hits whose question is voted on again, to compare"
+    )
+    wave: Annotated[Any, WithJsonSchema(of.COUNT)] = Field(
+        None, description="samples launched at once after the first lot"
+    )
+    stream_launch: Annotated[Any, WithJsonSchema({"enum": ["lazy", "all"]})] = Field(
+        None,
+        description="samples a live stream starts with: the deciding number, or all; lazy below k=4 by default",
+    )
+    accept_margin: Annotated[Any, WithJsonSchema(_MARGIN)] = Field(
+        None, description="accept one sample whose best two tokens are nowhere closer than this (logprob)"
+    )
+    pin_truncated: Annotated[Any, WithJsonSchema({"enum": ["auto", "always", "never"]})] = Field(
+        None,
+        description="whether answers cut by a length limit are pinned; auto: those cut by the client's own",
+    )
+    shed: Annotated[Any, WithJsonSchema(of.OFF)] = Field(
+        None, description="whether k may fall to 1 under pressure"
+    )
+    sample_timeout: Annotated[Any, WithJsonSchema(of.DURATION)] = Field(
+        None, description="for one sample; timeouts.total by default"
+    )
+    deadline: Annotated[Any, WithJsonSchema(of.DURATION)] = Field(
+        None, description="for a verdict; timeouts.total by default"
+    )
+    ttl: Annotated[Any, WithJsonSchema(of.DURATION)] = Field(
+        None, description="of its pins; cache.ttl by default"
+    )
+    cache: Annotated[Any, WithJsonSchema(of.SWITCH)] = Field(
+        None, description="whether verdicts are pinned and shared at all"
+    )
 
     @field_validator(*FIELDS, mode="before")
     @classmethod
@@ -114,32 +167,36 @@ class PolicyDefinition(PolicySection):
 class VoteSection(PolicySection):
     """The policy of every request that no route and no header gives another one."""
 
-    policy: of.Name = _SETTINGS.default_policy.name
+    policy: of.Name = Field(_SETTINGS.default_policy.name, description="its name")
 
 
 class RouteSection(Section):
     """The policy of some models; the first route that matches counts."""
 
     model: of.Text = Field(description="a model's name, or a pattern like qwen3-*")
-    policy: of.Name
+    policy: of.Name = Field(description="its name")
 
 
 class TimeoutsSection(Section):
     """How long one call to an upstream may take."""
 
-    connect: of.Duration = of.duration(_TIMEOUTS.connect)
-    first_byte: of.Duration = of.duration(_TIMEOUTS.first_byte)
-    idle: of.Duration = of.duration(_TIMEOUTS.idle)
-    total: of.Duration = of.duration(_TIMEOUTS.total)
+    connect: of.Duration = of.duration(_TIMEOUTS.connect, "to connect")
+    first_byte: of.Duration = of.duration(
+        _TIMEOUTS.first_byte, "to the answer's first byte, and in line for a place"
+    )
+    idle: of.Duration = of.duration(_TIMEOUTS.idle, "between two pieces of an answer")
+    total: of.Duration = of.duration(_TIMEOUTS.total, "from the call to the last byte")
 
 
 class LimitsSection(Section):
     """What one process takes on at once, and what one request may ask for."""
 
-    max_k: of.Count = _LIMITS.max_k
-    max_body: of.BodySize = of.size(_LIMITS.max_body)
-    max_in_flight: of.Count = _LIMITS.max_in_flight
-    max_samples_in_flight: of.Count = _LIMITS.max_samples_in_flight
+    max_k: of.Count = Field(_LIMITS.max_k, description="samples that any policy or request may ask for")
+    max_body: of.BodySize = of.size(_LIMITS.max_body, "of a request or an answer, decoded")
+    max_in_flight: of.Count = Field(_LIMITS.max_in_flight, description="requests at once; 429 above")
+    max_samples_in_flight: of.Count = Field(
+        _LIMITS.max_samples_in_flight, description="samples at once; those above wait, fairly"
+    )
 
 
 class DrainSection(Section):
@@ -155,7 +212,9 @@ class LogSection(Section):
     format: Annotated[str, *of.choice("auto", "text", "json")] = Field(
         _LOG.format, description="auto: text on a terminal, else json"
     )
-    level: Annotated[str, *of.choice("debug", "info", "warning", "error")] = _LOG.level
+    level: Annotated[str, *of.choice("debug", "info", "warning", "error")] = Field(
+        _LOG.level, description="the least that is logged"
+    )
     rounds: of.Switch = Field(_LOG.rounds, description="one line a round")
     prompts: of.Switch = Field(_LOG.prompts, description="what was asked and answered, in those lines")
 
@@ -164,7 +223,7 @@ class KeySection(Section):
     """A client's API key, by its digest: `scg key new NAME` makes both."""
 
     name: of.Name = Field(description="the tenant's; several keys may have one name")
-    sha256: of.Digest
+    sha256: of.Digest = Field(description="of the key, in hex")
     rpm: of.Count | None = Field(None, description="requests per minute, of all keys of this name")
     tpm: of.Count | None = Field(None, description="tokens per minute, of all keys of this name")
     admin: of.Switch = Field(default=False, description="may use the admin endpoints")
@@ -178,7 +237,7 @@ class ConfigFile(BaseSettings):
         extra="forbid", hide_input_in_errors=True, validate_default=False, title="scg configuration"
     )
 
-    host: of.Text = _SETTINGS.host
+    host: of.Text = Field(_SETTINGS.host, description="where to listen")
     port: of.Port = Field(_SETTINGS.port, description="0: any free one")
     upstreams: list[UpstreamSection] = []
     cache: CacheSection = CacheSection()

@@ -87,8 +87,7 @@ class Family(Collector, Generic[Child]):
     """One metric: its children by the values of its labels. It registers itself."""
 
     def __init__(self, registry: CollectorRegistry, name: str, text: str, labels: Sequence[str]) -> None:
-        self._about = (name, text)
-        self._labels = labels
+        self.name, self.text, self.label_names = name, text, tuple(labels)
         self._children: dict[tuple[object, ...], Child] = {}
         self._by_text: dict[tuple[str, ...], Child] = {}
         registry.register(self)
@@ -133,7 +132,7 @@ class Counter(Family[Count]):
 
     def collect(self) -> Iterator[Metric]:
         """What prometheus_client writes."""
-        metric = CounterMetricFamily(*self._about, labels=self._labels)
+        metric = CounterMetricFamily(self.name, self.text, labels=self.label_names)
         for labels, child in self.values():
             metric.add_metric(labels, child.value)
         yield metric
@@ -147,7 +146,7 @@ class Gauge(Family[Level]):
 
     def collect(self) -> Iterator[Metric]:
         """What prometheus_client writes."""
-        metric = GaugeMetricFamily(*self._about, labels=self._labels)
+        metric = GaugeMetricFamily(self.name, self.text, labels=self.label_names)
         for labels, child in self.values():
             metric.add_metric(labels, child.value)
         yield metric
@@ -173,7 +172,7 @@ class Histogram(Family[Spread]):
 
     def collect(self) -> Iterator[Metric]:
         """What prometheus_client writes."""
-        metric = HistogramMetricFamily(*self._about, labels=self._labels)
+        metric = HistogramMetricFamily(self.name, self.text, labels=self.label_names)
         for labels, child in self.values():
             below = zip(self._spelled, accumulate(child.counts), strict=True)
             metric.add_metric(labels, list(below), child.sum)
