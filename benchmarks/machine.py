@@ -27,6 +27,11 @@ def describe_machine() -> dict[str, str]:
     }
 
 
+def describe_gpu() -> str:
+    """The GPUs by nvidia-smi: name, memory, driver; "" where there is none."""
+    return _output("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+
+
 def describe_versions() -> dict[str, str]:
     """Python, its packages, the programs and the gateway's own commit."""
     found = {"python": platform.python_version()} | {name: _package(name) for name in _PACKAGES}

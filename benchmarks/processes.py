@@ -55,9 +55,9 @@ class Server:
         """Its process group."""
         return Group(self.process.pid)
 
-    def wait_until_ready(self, path: str) -> None:
+    def wait_until_ready(self, path: str, patience: float = _PATIENCE) -> None:
         """Return once GET `path` answers 200; BenchError if it ends or takes too long."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + patience
         while not answers(self.url + path):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(

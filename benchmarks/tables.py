@@ -16,7 +16,7 @@ def goal_table(results: Results) -> str:
     head = ("goal", "bound", "found", "turns from - to", "")
     rows = [_goal_row(goal, goal.reading(results)) for goal in GOALS]
     told = Counter(row[-1].strip("*") for row in rows)
-    return f"{_table(head, rows)}\n\n{', '.join(f'{told[word]} {word}' for word in _WORDS)}."
+    return f"{table(head, rows)}\n\n{', '.join(f'{told[word]} {word}' for word in _WORDS)}."
 
 
 def load_table(results: Results) -> str:
@@ -26,7 +26,7 @@ def load_table(results: Results) -> str:
         "memory MB", "upstream calls", "errors", "others",
     )  # fmt: skip
     rows = results.load_rows()
-    return _table(head, (_load_row(results, *row) for row in rows))
+    return table(head, (_load_row(results, *row) for row in rows))
 
 
 def stream_table(results: Results) -> str:
@@ -35,7 +35,7 @@ def stream_table(results: Results) -> str:
         "", "streams", "added to first chunk ms (p99)", "added per chunk ms (p99)", "CPU µs/chunk", "spread",
         "chunks", "merged", "lost", "failed",
     )  # fmt: skip
-    return _table(head, (_stream_row(results, *row) for row in results.stream_rows()))
+    return table(head, (_stream_row(results, *row) for row in results.stream_rows()))
 
 
 def rest(results: Results) -> str:
@@ -115,7 +115,7 @@ def _spread(runs: Sequence[LoadRun] | Sequence[StreamRun]) -> str:
     return f"{found.spread:.0%}" if found else ""
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table with columns that line up; all but the first to the right."""
     lines = [head, *rows]
     widths = [max(3, *(len(line[at]) for line in lines)) for at in range(len(head))]

@@ -42,6 +42,7 @@ class Succession:
         self.gateway = replace(
             before, settings=settings, pool=pool, slots=slots, reader=Reader(settings), keyring=keyring
         )
+        before.traffic.reloads += 1
         self._pools.replace(pool)
 
 

@@ -27,6 +27,8 @@ _BACKEND_PORT = 8000
 _BACKEND_SECONDS, _GATEWAY_SECONDS = 300.0, 60.0
 _WATCH_SECONDS = 0.3
 _WELCOME = """
+Watch a vote on {gateway}/?answer=number
+
 The gateway answers on {gateway}/v1, in front of the model "{model}" on {backend}.
 
   curl -i {gateway}/v1/chat/completions -H 'content-type: application/json' -d '

@@ -1,7 +1,6 @@
 """How a request is voted on: one frozen Policy, made from presets, configuration and the request itself.
 
-The table of fields is the contract with users. A field whose behaviour is not there yet accepts only the
-values that its presets name, so that a configuration never promises what nobody does.
+The table of fields is the contract with users.
 """
 
 from collections.abc import Mapping
@@ -72,7 +71,6 @@ class Policy:
         """This policy with `changes`, as users write them; PolicyError names the first bad field."""
         taken = {field: parse_field(field, value) for field, value in changes.items()}
         made = replace(self, name=name or self.name, **taken)
-        refuse_unbuilt(made)
         if made.on_disagreement.startswith("escalate:") and made.most <= made.k:
             raise PolicyError(
                 "on_disagreement",
@@ -123,15 +121,6 @@ def known(names: Mapping[str, object]) -> str:
     return ", ".join(sorted({*PRESETS, *names}))
 
 
-def refuse_unbuilt(policy: Policy) -> None:
-    """Raise PolicyError for the first field whose behaviour is not there yet."""
-    for field, built in _BUILT.items():
-        value = getattr(policy, field)
-        if value not in built:
-            offered = ", ".join(_spell(choice) for choice in built)
-            raise PolicyError(field, f"{_spell(value)} is not available in this version; use {offered}")
-
-
 def refuse_beyond(policy: Policy, max_k: int, *, has_reference: bool) -> None:
     """Raise PolicyError for the first field that asks for more than this gateway has."""
     for field, samples in (("k", policy.k), ("on_disagreement", policy.most)):
@@ -141,15 +130,5 @@ def refuse_beyond(policy: Policy, max_k: int, *, has_reference: bool) -> None:
         if getattr(policy, field) == "reference" and not has_reference:
             raise PolicyError(field, "reference needs an upstream with `lane: reference`, and there is none")
 
-
-def _spell(value: object) -> str:
-    if value is None or isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-_BUILT: Mapping[str, tuple[object, ...]] = MappingProxyType({
-    "shed": (False,),
-})  # fmt: skip
 
 FIELDS = tuple(field.name for field in fields(Policy) if field.name != "name")

@@ -16,16 +16,16 @@ from gateway.running.herald import Herald, find_herald
 from gateway.running.reload import Load, changes, reread
 from gateway.serving.edge import Edge
 from gateway.settings.model import Settings
+from gateway.telemetry.logs import open_log
 
 _LOG = logging.getLogger(__name__)
 
 
 def run(settings: Settings, load: Load) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. `load` reads the settings anew."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    for warning in settings.warnings:
-        _LOG.warning("%s", warning)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with open_log(settings.log), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for warning in settings.warnings:
+            _LOG.warning("%s", warning)
         return runner.run(_serve(settings, load, find_herald()))
 
 

@@ -15,14 +15,14 @@ def admit(gateway: Gateway, request: Request, trace: Trace) -> None:
     if traffic.is_draining:
         raise Draining("shutting down", headers=_SOON)
     if gateway.keyring is not None:
-        _identify(gateway.keyring, request, trace)
+        identify(gateway.keyring, request, trace)
         traffic.of_tenant[trace.tenant] += 1
     most = gateway.settings.limits.max_in_flight
     if traffic.in_flight > most and not traffic.has_share(trace.tenant, most):
         raise Overloaded(f"more than limits.max_in_flight {most} requests at once", headers=_SOON)
 
 
-def _identify(keyring: Keyring, request: Request, trace: Trace) -> None:
+def identify(keyring: Keyring, request: Request, trace: Trace) -> None:
     """Find out whose request it is; from here on its key is gone, so that it cannot go upstream."""
     key = trace.key = keyring.find(request.headers)
     if key is None:

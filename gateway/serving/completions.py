@@ -13,6 +13,7 @@ from gateway.serving.passthrough import forward
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, landing_response
 from gateway.serving.rounds import COLLAPSED
+from gateway.serving.shedding import relieved
 from gateway.serving.streaming import watch
 from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of, pin_at_hand
@@ -45,6 +46,7 @@ async def _find_or_vote(gateway: Gateway, request: Request, trace: Trace, wanted
     landing = await find_pin(gateway, wanted, key)
     if landing is not None:
         return _hit(landing, wanted, request, trace, gateway)
+    wanted = relieved(gateway, wanted)
     headers = sent_on(request.headers, trace.request_id, streamed=wanted.streamed)
     flight, is_joined = board(gateway, wanted, key, headers)
     if not wanted.streamed:
@@ -59,7 +61,7 @@ async def _find_or_vote(gateway: Gateway, request: Request, trace: Trace, wanted
 def _seen_by(landing: Landing, *, is_joined: bool) -> Landing:
     if not is_joined:
         return landing
-    return Landing(landing.pin, "joined", COLLAPSED, landing.key, landing.upstream_seconds)
+    return landing._replace(source="joined", cache_status=COLLAPSED, headers=(), live=None)
 
 
 def _hit(landing: Landing, wanted: Wanted, request: Request, trace: Trace, gateway: Gateway) -> Answer:

@@ -18,6 +18,7 @@ from gateway.serving.gateway import Gateway
 from gateway.serving.responses import error_response, status_of
 from gateway.serving.routes import find_handler
 from gateway.serving.trace import Trace
+from gateway.telemetry.logs import REQUEST_ID, said
 from gateway.wire.forms.completions import CHAT
 from gateway.wire.forms.table import form_at
 
@@ -66,6 +67,7 @@ class Edge:
         return f"{self._process}{next(self._numbers):012x}"
 
     async def _wait_for(self, coming: Coroutine[Any, Any, Reply], path: str, trace: Trace) -> Reply:
+        REQUEST_ID.set(trace.request_id)  # for lines logged in this task and those that it starts
         reply: Reply | None = None
         try:
             reply = await coming
@@ -86,13 +88,25 @@ class Edge:
             trace.status = reply.status
         if trace.tenant:
             gateway.metrics.tenant(trace.tenant, trace.status)
-            if trace.key is not None:
+            if trace.is_ours and trace.key is not None:
                 self._traffic.of_tenant[trace.tenant] -= 1
         if not trace.endpoint:
             return
         seconds = perf_counter() - trace.began
         labels = (trace.endpoint, gateway.label(trace.model), trace.policy, trace.source, trace.status)
         gateway.metrics.answered(labels, seconds, max(seconds - trace.upstream_seconds, 0))
+        if trace.status >= 400:
+            _log_failed(labels, trace, seconds)
+
+
+def _log_failed(labels: tuple[str, str, str, str, int], trace: Trace, seconds: float) -> None:
+    """A line for a request that was not answered as asked. The message may quote the prompt, so the code has to do."""
+    about = dict(zip(("endpoint", "model", "policy", "source", "status"), labels, strict=True))
+    _LOG.log(
+        logging.WARNING if trace.status >= 500 else logging.INFO,
+        "request failed",
+        extra=said(request_id=trace.request_id, **about, code=trace.code, seconds=round(seconds, 4)),
+    )
 
 
 def _given_id(headers: Headers) -> str:
@@ -107,7 +121,7 @@ def _failed(error: Exception, path: str, trace: Trace) -> Answer:
         trace.status = _CLIENT_LEFT
         return Answer(_CLIENT_LEFT)
     if not isinstance(error, GatewayError):
-        _LOG.error("a bug in the gateway, request %s", trace.request_id, exc_info=error)
+        _LOG.error("a bug in the gateway", exc_info=error, extra=said(request_id=trace.request_id))
         error = GatewayError("internal error; the gateway's log has more")
-    trace.status = status_of(error)
+    trace.status, trace.code = status_of(error), error.code or ""
     return error_response(form_at(path), error, trace.request_id)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from gateway.core.pin import Pin
+from gateway.wire.headers import describe, describe_shedding
 from gateway.wire.live import LiveStream
 
 
@@ -16,3 +17,9 @@ class Landing(NamedTuple):
     upstream_seconds: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()  # the winner's, where it came from an upstream just now
     live: LiveStream | None = None  # what was shown of it before it was there
+    asked: int = 0  # the k that it would have had, where pressure left it one sample; else 0
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What a stream says of it that its head could not say."""
+        return describe(self.pin, self.source, self.key) | describe_shedding(self.asked)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.core.ballot import Abstention, Sample
+from gateway.core.record import RoundRecord
 from gateway.core.round import Action, Round
 from gateway.serving.wanted import Wanted
 from gateway.store.news import News
@@ -61,6 +62,9 @@ class Showing:
         """A sample is lost; the round may have one more for it."""
         if isinstance(outcome, Abstention) and self.round.result is None and self._may_show():
             self._show(self.stream.lost(outcome.index, self.round.budget))
+
+    def ended(self, told: RoundRecord) -> None:
+        """Nothing is shown of that: the rest of the answer follows what is pinned."""
 
     def wanted(self) -> list[Action]:
         """All samples at once, or those without which the stream cannot go on."""

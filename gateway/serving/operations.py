@@ -92,19 +92,22 @@ async def delete_pin(gateway: Gateway, request: Request, trace: Trace) -> Answer
 def summary(gateway: Gateway, request: Request, trace: Trace) -> Answer:
     """GET /v1/consistency/summary: how often results agree, in short."""
     require_admin(request, trace)
-    return _json(
-        {
-            "version": __version__,
-            "consistency": gateway.metrics.consistency(),
-            "fields": gateway.metrics.fields.least(),
-            "cache": {"degraded": gateway.store.is_degraded, **gateway.store.sizes()},
-            "upstreams": {
-                upstream.name: "up" if upstream.is_up else "down" for upstream in gateway.pool.upstreams
-            },
-            "in_flight": gateway.in_flight,
-            "flights": len(gateway.flights),
-        }
-    )
+    return _json(summarise(gateway))
+
+
+def summarise(gateway: Gateway) -> dict[str, Any]:
+    """What the summary says."""
+    return {
+        "version": __version__,
+        "consistency": gateway.metrics.consistency(),
+        "fields": gateway.metrics.fields.least(),
+        "cache": {"degraded": gateway.store.is_degraded, **gateway.store.sizes()},
+        "upstreams": {
+            upstream.name: "up" if upstream.is_up else "down" for upstream in gateway.pool.upstreams
+        },
+        "in_flight": gateway.in_flight,
+        "flights": len(gateway.flights),
+    }
 
 
 def _key(request: Request) -> str:

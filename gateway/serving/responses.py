@@ -12,7 +12,7 @@ from gateway.door.answer import Answer, field_lines
 from gateway.errors import GatewayError, UpstreamAnswered
 from gateway.serving.landing import Landing
 from gateway.wire.forms.form import Fault, Form
-from gateway.wire.headers import describe
+from gateway.wire.headers import describe, describe_shedding
 
 JSON = "application/json"
 # All that is said of a pin.
@@ -33,6 +33,8 @@ def landing_response(
         f"cache-status: {landing.cache_status}\r\nserver-timing: {timing}\r\n"
     )
     theirs = [pair for pair in landing.headers if pair[0] != "content-type"]
+    if landing.asked:
+        theirs += describe_shedding(landing.asked).items()
     return Answer(200, theirs, body, lines=lines)
 
 

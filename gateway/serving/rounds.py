@@ -4,8 +4,6 @@ import asyncio
 import logging
 from time import perf_counter
 
-import msgspec
-
 from gateway.core.gate import is_disagreement, refusal_to_pin
 from gateway.core.pin import Pin, make_pin
 from gateway.core.policy import Policy
@@ -19,9 +17,11 @@ from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.live import Showing, live_form_of
 from gateway.serving.measuring import is_chosen, measure_later
+from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
 from gateway.store.lease import lead
 from gateway.store.news import News
+from gateway.telemetry.logs import round_said, said
 from gateway.upstream.fanout import perform
 from gateway.wire.headers import Pairs
 
@@ -30,15 +30,27 @@ _LOG = logging.getLogger(__name__)
 COLLAPSED = "scg; fwd=miss; collapsed"
 
 
-async def land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News) -> Landing:
+async def land(
+    gateway: Gateway,
+    wanted: Wanted,
+    key: str,
+    headers: Pairs,
+    news: News,
+    spectator: Spectator | None = None,
+) -> Landing:
     """Vote within the deadline, and tell what may be shown before the end."""
     deadline = wanted.policy.deadline or gateway.settings.timeouts.total
     try:
         async with asyncio.timeout(deadline):
-            landing = await _land(gateway, wanted, key, headers, news)
+            if spectator is not None:
+                landing = await _vote(gateway, wanted, key, headers, news, spectator)
+            else:
+                landing = await _land(gateway, wanted, key, headers, news)
     except TimeoutError as error:
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
-    if landing.source == "single" and is_chosen(wanted.policy.measure):
+    if wanted.asked:
+        gateway.metrics.shed(gateway.label(wanted.model), wanted.policy.name)
+    elif landing.source == "single" and is_chosen(wanted.policy.measure):
         measure_later(gateway, wanted, headers, landing)
     return landing
 
@@ -58,12 +70,17 @@ async def _land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news
 
 
 async def _vote(
-    gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News, showing: Showing | None = None
+    gateway: Gateway,
+    wanted: Wanted,
+    key: str,
+    headers: Pairs,
+    news: News,
+    onlooker: Showing | Spectator | None = None,
 ) -> Landing:
     """Run a round, pin its verdict, tell telemetry."""
     began = perf_counter()
-    vote = showing.round if showing else Round(wanted.plan)
-    listener = showing.piece if showing else None
+    vote = onlooker.round if onlooker else Round(wanted.plan)
+    listener = onlooker.piece if onlooker else None
     usable = news.sample_came if wanted.policy.k > 1 else None  # the only sample is the verdict
     ask = asker(gateway, wanted, headers, listener=listener, usable=usable)
 
@@ -74,7 +91,7 @@ async def _vote(
         )
 
     try:
-        await perform(vote, ask, showing)
+        await perform(vote, ask, onlooker)
     except asyncio.CancelledError:  # out of time, or everybody left: no round, but samples that were paid for
         gateway.metrics.samples(record("off"))
         raise
@@ -85,16 +102,25 @@ async def _vote(
         pinned, fate = await _pin(gateway, wanted, key, verdict)
     told = record(fate)
     gateway.metrics.round(told)
-    if told.fields and min(share for _, share in told.fields) < 1:
-        _LOG.info("%s", _fields_line(told))
+    if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
+        _LOG.info("round", extra=said(**round_said(told), **_prompts(gateway, wanted, verdict)))
+    if onlooker:
+        onlooker.ended(told)
     if verdict is None:
         raise no_verdict(vote.result)
     if pinned is None:
         raise no_agreement(verdict, wanted.policy)
     status = "scg; fwd=miss; stored" if fate == "won" else "scg; fwd=miss"
-    live = showing.stream if showing else None
+    live = onlooker.stream if onlooker else None
     return Landing(
-        pinned, _source(verdict, wanted.policy), status, key, seconds, verdict.winner.headers, live
+        pinned,
+        _source(verdict, wanted.policy),
+        status,
+        key,
+        seconds,
+        verdict.winner.headers,
+        live,
+        wanted.asked,
     )
 
 
@@ -104,7 +130,7 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
     pin = make_pin(verdict, policy.name)
     if not wanted.is_shared(key):
         return pin, "off"
-    if refusal_to_pin(verdict, policy, wanted.max_tokens):
+    if wanted.asked or refusal_to_pin(verdict, policy, wanted.max_tokens):
         return pin, "refused"
     ttl = policy.ttl or gateway.settings.cache.ttl
     if wanted.replaces:
@@ -114,10 +140,12 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
     return held, "won" if held is pin else "lost"
 
 
-def _fields_line(told: RoundRecord) -> str:
-    """Where JSON answers disagree, as one line of JSON; no answer in it."""
-    line = {"round": told.key, "model": told.model, "policy": told.policy, "fields": dict(told.fields)}
-    return msgspec.json.encode(line).decode()
+def _prompts(gateway: Gateway, wanted: Wanted, verdict: Verdict | None) -> dict[str, str]:
+    """What was asked and answered, for the log of those who want it there."""
+    if not gateway.settings.log.prompts:
+        return {}
+    asked = {"request": wanted.body.forwarded((), {}).decode(errors="replace")}
+    return asked | ({"answer": verdict.winner.body.decode(errors="replace")} if verdict else {})
 
 
 def _source(verdict: Verdict, policy: Policy) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
 from gateway.errors import MethodNotAllowed, NotFound
-from gateway.serving import completions, operations
+from gateway.serving import completions, operations, page
 from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import pass_through
 from gateway.serving.trace import Trace
@@ -20,6 +20,9 @@ _PATHS: Mapping[str, Mapping[str, Handler]] = {
     **{form.path: {"POST": partial(completions.complete, form)} for form in FORMS},
     "/v1/models": {"GET": operations.models},
     "/v1/consistency/summary": {"GET": operations.summary},
+    page.EVENTS_PATH: {"GET": page.events},
+    page.ASK_PATH: {"POST": page.ask},
+    "/": {"GET": page.page, "HEAD": page.page},
     "/healthz": {"GET": operations.healthz, "HEAD": operations.healthz},
     "/readyz": {"GET": operations.readyz, "HEAD": operations.readyz},
     "/metrics": {"GET": operations.metrics, "HEAD": operations.metrics},

@@ -14,7 +14,7 @@ from gateway.serving.responses import EVENT_STREAM, error_event
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Wanted
 from gateway.store.flights import Flight
-from gateway.wire.headers import describe
+from gateway.wire.headers import describe_shedding
 from gateway.wire.live import NotAsShown
 from gateway.wire.sse import encode_comment
 
@@ -74,6 +74,7 @@ class _View:
             "x-request-id": trace.request_id,
             "cache-control": "no-cache",
         }
+        fields |= describe_shedding(self._wanted.asked)
         self.stream = self._request.begin(200, fields.items())
         self._gateway.metrics.first_chunk(trace.source, perf_counter() - trace.began)
         return self.stream
@@ -86,10 +87,10 @@ class _View:
             trace.note(landing, source=trace.source)
             ending = self._rest(landing)
         except GatewayError as error:
-            trace.status = error.status
+            trace.status, trace.code = error.status, error.code or ""
             return error_event(form, error)
         except Exception:  # noqa: BLE001  a response has begun: whatever goes wrong has to be said inside it
-            _LOG.exception("a bug in the gateway, request %s", trace.request_id)
+            _LOG.exception("a bug in the gateway")
             trace.status = 500
             return error_event(form, GatewayError("internal error; the gateway's log has more"))
         self._gateway.metrics.returned(landing.pin.returned)
@@ -97,7 +98,7 @@ class _View:
 
     def _rest(self, landing: Landing) -> bytes:
         pin, include_usage = landing.pin, self._wanted.include_usage
-        told = describe(pin, self._trace.source, landing.key)
+        told = landing._replace(source=self._trace.source).told
         if landing.live is None:
             return as_stream(self._wanted.endpoint, pin, include_usage=include_usage, told=told)
         try:

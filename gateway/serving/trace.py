@@ -20,6 +20,7 @@ class Trace:
     policy: str = "none"
     source: str = "none"
     status: int = 0
+    code: str = ""  # the error's, if we made it
     upstream_seconds: float = 0.0
 
     def note(self, landing: Landing, source: str | None = None) -> None:

@@ -12,6 +12,7 @@ class Traffic:
     of_tenant: Counter[str] = field(default_factory=Counter)  # likewise, where there are keys
     is_leaving: bool = False  # not ready any more; requests are still taken
     is_draining: bool = False  # requests are refused
+    reloads: int = 0  # how often new settings took effect
 
     def has_share(self, tenant: str, most: int) -> bool:
         """Whether a tenant has no more in flight than its share of `most` among those that have anything.

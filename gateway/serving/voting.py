@@ -4,6 +4,7 @@ from gateway.errors import NotCached
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.rounds import land
+from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
 from gateway.store.flights import Flight
 from gateway.store.protocol import Found
@@ -45,18 +46,22 @@ async def key_of(gateway: Gateway, wanted: Wanted) -> str:
     return wanted.key(fingerprint) if fingerprint else ""
 
 
-def board(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs) -> tuple[Flight[Landing], bool]:
+def board(
+    gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, spectator: Spectator | None = None
+) -> tuple[Flight[Landing], bool]:
     """The flight to wait for, and whether it is somebody else's.
 
-    `no-store` and `cache: off` share nothing; `no-cache` shares only with its like.
+    `no-store` and `cache: off` share nothing. `no-cache`, and a request that pressure left one sample, share only
+    with their like.
+    A flight that starts now is watched by `spectator`.
     """
 
     async def run(flight: Flight[Landing]) -> Landing:
-        return await land(gateway, wanted, key, headers, flight.news)
+        return await land(gateway, wanted, key, headers, flight.news, spectator)
 
     if not wanted.is_shared(key):
         return Flight(run), False
-    name = f"{key} no-cache" if wanted.replaces else key
+    name = " ".join([key, *(["no-cache"] if wanted.replaces else []), *(["shed"] if wanted.asked else [])])
     flight = gateway.flights.find(name)
     if flight is None:
         return gateway.flights.start(name, run), False

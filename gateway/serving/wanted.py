@@ -36,6 +36,7 @@ class Wanted:
     wants_json: bool
     tenant: str
     cache_control: frozenset[str]
+    asked: int = 0  # the k that it would have, where pressure left it one sample; else 0
     _keys: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # by fingerprint
 
     def key(self, fingerprint: str) -> str:

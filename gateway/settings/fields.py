@@ -16,7 +16,6 @@ SIZE = {
     "examples": ["64MiB"],
 }
 SWITCH = {"enum": [True, False, "on", "off"]}
-OFF = {"enum": [False, "off"]}
 SPREAD = {"anyOf": [{"enum": ["together"]}, {"type": "string", "pattern": "^staggered:"}]}
 COUNT = {"type": "integer", "minimum": 1}
 

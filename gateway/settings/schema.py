@@ -133,7 +133,7 @@ class PolicySection(Section):
         None,
         description="whether answers cut by a length limit are pinned; auto: those cut by the client's own",
     )
-    shed: Annotated[Any, WithJsonSchema(of.OFF)] = Field(
+    shed: Annotated[Any, WithJsonSchema(of.SWITCH)] = Field(
         None, description="whether k may fall to 1 under pressure"
     )
     sample_timeout: Annotated[Any, WithJsonSchema(of.DURATION)] = Field(

@@ -14,6 +14,7 @@ from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
 from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs, Rate
 from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
+from gateway.telemetry.recent import RecentRounds
 from gateway.telemetry.upstream_meter import RESULTS, Line, UpstreamMeter
 
 _SECONDS = (
@@ -59,6 +60,7 @@ class Metrics:
         self.meet(policies)
         self._ledger = Ledger()
         self.fields = FieldAgreement()
+        self.recent = RecentRounds()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
         self._make_request_metrics()
         self._make_round_metrics()
@@ -113,6 +115,7 @@ class Metrics:
             "scg_margin", "Smallest gap between a sample's best two tokens", _MARGINS, *by
         )
         self._samples = self._counter("scg_samples", "Samples by what became of them", *by, "fate")
+        self._shed = self._counter("scg_shed_rounds", "Rounds for which pressure left one sample of k", *by)
         self._saved = self._counter("scg_samples_saved", "Samples of k that the stop rule spared", *by)
         self._tokens = self._counter("scg_completion_tokens", "Completion tokens returned and spent", "kind")
         self._pairs = self._counter(
@@ -176,6 +179,7 @@ class Metrics:
             for fate in _FATES:
                 self._samples.labels(model, policy, fate)
             self._saved.labels(model, policy)
+            self._shed.labels(model, policy)
         self._changes.labels(model)
 
     def expect_tenants(self, tenants: Iterable[str]) -> None:
@@ -215,6 +219,10 @@ class Metrics:
         """Count a look-up: hit_memory, hit_redis, miss, joined, bypass or error."""
         self._cache.labels(result).inc()
 
+    def shed(self, model: str, policy: str) -> None:
+        """Count a round for which pressure left one sample."""
+        self._shed.labels(model, policy).inc()
+
     def returned(self, tokens: int) -> None:
         """Count completion tokens given to a client."""
         self._tokens.labels("returned").inc(tokens)
@@ -242,6 +250,7 @@ class Metrics:
             self._pins.labels(record.pin).inc()
         if record.verdict:
             self._verdict(by, record, record.verdict)
+        self.recent.note(record)
 
     def _verdict(self, by: tuple[str, str], record: RoundRecord, verdict: Verdict) -> None:
         self._agreement.labels(*by).observe(verdict.agreement)

@@ -23,6 +23,11 @@ class Slots:
         """How many stand in line."""
         return len(self._lines) + len(self._background)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether anybody waits who is not in the background."""
+        return bool(self._lines)
+
     async def take(self, patience: float, *, tenant: str = "", background: bool = False) -> bool:
         """Wait for a slot for at most `patience` seconds; whether there is one."""
         if self._free is None:
@@ -62,6 +67,9 @@ class _Lines:
 
     def __len__(self) -> int:
         return sum(map(len, self._by_tenant.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._by_tenant)
 
     def join(self, tenant: str) -> Place:
         """A place at the end of a tenant's line. One that had none is served after all that have."""

@@ -92,6 +92,11 @@ def describe(pin: Pin, source: str, key: str) -> dict[str, str]:
     return made
 
 
+def describe_shedding(asked: int) -> dict[str, str]:
+    """The field of an answer for which pressure left one sample instead of so many; none for 0."""
+    return {"x-consistency-k-asked": str(asked)} if asked else {}
+
+
 def as_comment(described: Mapping[str, str]) -> str:
     """The same as one line for an SSE comment."""
     return " ".join(f"{name}={value}" for name, value in described.items())

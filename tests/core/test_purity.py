@@ -42,6 +42,7 @@ NOT_FOR = {
     "store": EDGES,
     "telemetry": EDGES,
     "upstream": EDGES,
+    "web": EDGES | {"core", "door", "settings", "store", "telemetry", "upstream", "wire"},
     "wire": EDGES,
     "serving": frozenset({"cli", "__main__"}),
 }

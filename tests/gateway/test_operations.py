@@ -231,5 +231,5 @@ async def test_the_fields_that_disagree(caplog: pytest.LogCaptureFixture) -> Non
         await client.chat()
         (found,) = (await client.get("/v1/consistency/summary")).json["fields"]
         assert [("/score", 0.6667), ("/label", 1.0)] == [*found["fields"].items()]
-    (logged,) = (json.loads(each.message) for each in caplog.records if each.name == "gateway.serving.rounds")
+    (logged,) = (vars(each)["said"] for each in caplog.records if each.name == "gateway.serving.rounds")
     assert ("majority", {"/label", "/score"}) == (logged["policy"], logged["fields"].keys())

@@ -79,7 +79,7 @@ KNOWN = "known: majority, reason, reference, serial, single, strict"
         ("policies: {a: {extends: b}, b: {extends: a}}", "policies.a.extends: goes in a circle"),
         ("policies: {a: {extends: strict}}", "policies.a.extends: its on_disagreement is refused: reference needs an"),
         ("policies: {a: {lane: reference}}", "policies.a.lane: reference needs an upstream with `lane: reference`"),
-        ("policies: {a.b: {shed: on}}", "policies.a.b.shed: on is not available in this version; use off"),
+        ("policies: {a.b: {shed: k}}", "policies.a.b.shed: expected on or off, got 'k'"),
         ("policies: {a: {on_disagreement: 'escalate:17'}}", "policies.a.on_disagreement: 17 is more than limits.max_k"),
         ("policies: {a: {on_disagreement: 'escalate:3'}}", "policies.a.on_disagreement: escalate:3 goes no further"),
         ("policies: {a: {k: 17}}", "policies.a.k: 17 is more than limits.max_k, 16"),

@@ -1,0 +1,66 @@
+"""What is asked in a scenario: many prompts once a round, some of them over and over."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_WORDS = ("river", "stone", "lantern", "engine", "paper", "winter", "signal", "harbor", "copper", "thunder")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is asked.
+
+    Attributes:
+        prompts: different ones, each asked once a round, in two rounds.
+        repeated: of them, those that are asked more often.
+        copies: of each of those in a round.
+        characters: of a prompt; tokens, for a tokenizer of bytes.
+        tokens: of an answer.
+        in_flight: clients, each of which waits for its answer before it asks again.
+        seconds: for both rounds; what is under way then is cut off.
+        hits: requests of a round of the scenario whose answers are pinned.
+    """
+
+    prompts: int = 400
+    repeated: int = 4
+    copies: int = 28
+    characters: int = 512
+    tokens: int = 256
+    in_flight: int = 64
+    seconds: float = 50.0
+    hits: int = 4000
+
+
+def one_round(load: Load, number: int, among: Sequence[int]) -> list[int]:
+    """The prompts of a round, by number, in an order of its own."""
+    asked = list(among) + [prompt for prompt in range(load.repeated) for _ in range(load.copies - 1)]
+    random.Random(number).shuffle(asked)
+    return asked
+
+
+def hits(load: Load, number: int) -> list[int]:
+    """A round of requests for what is pinned."""
+    dice = random.Random(number)
+    return [dice.randrange(load.in_flight) for _ in range(load.hits)]
+
+
+def body(load: Load, model: str, prompt: int, salt: str | None) -> bytes:
+    """A greedy completion; `salt` keeps a server's prefix cache apart from other scenarios'."""
+    asked = {
+        "model": model,
+        "prompt": _prompt(prompt, load.characters),
+        "temperature": 0,
+        "seed": 1,
+        "max_tokens": load.tokens,
+        "ignore_eos": True,
+    }
+    return json.dumps(asked | ({} if salt is None else {"cache_salt": salt})).encode()
+
+
+def _prompt(number: int, characters: int) -> str:
+    """Words by dice, the number in front: no two prompts share a beginning."""
+    dice = random.Random(number)
+    words = [f"{number}:", *(dice.choice(_WORDS) for _ in range(characters // 4))]
+    return " ".join(words)[:characters]

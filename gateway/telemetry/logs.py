@@ -1,0 +1,160 @@
+"""Log lines: JSON for programs, text for people; written by a thread, so that no request waits for their reader.
+
+A line belongs to the request in whose task it was logged, or whose vote or check it is about. No prompt, answer
+or key is in one, unless `log.prompts` asks for the first two.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from queue import Full, Queue
+from threading import Thread
+from typing import Any, TextIO
+
+import msgspec
+
+from gateway.core.record import RoundRecord
+from gateway.settings.model import LogSettings
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+
+_MOST = 10_000  # lines that wait to be written; what comes on top is counted and lost
+_PATIENCE = 2.0  # seconds for the last ones to be written
+
+
+def said(**about: object) -> Mapping[str, object]:
+    """What a line says besides its message: the `extra` of a logger's methods."""
+    return {"said": about}
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, message, request_id, then what else is said."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+        }
+        if request_id := REQUEST_ID.get():
+            line["request_id"] = request_id
+        line |= getattr(record, "said", {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON can say and UTF-8 cannot
+            return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level and message, then `name=value` for what else is said."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the base class's name
+        """The line before its traceback."""
+        pairs = {**getattr(record, "said", {})}
+        if request_id := REQUEST_ID.get():
+            pairs["request_id"] = request_id
+        about = "".join(f" {name}={value}" for name, value in pairs.items())
+        return super().formatMessage(record) + about.replace("\n", "\\n")
+
+
+class ThreadHandler(logging.Handler):
+    """Hands lines to a thread that writes them. Where that is stuck, lines are lost, and their number is told."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._lost = 0
+        self._lines: Queue[str | None] = Queue(_MOST)
+        self._thread = Thread(target=self._write_for_ever, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line."""
+        try:
+            self._lines.put_nowait(self.format(record))
+        except Full:
+            self._lost += 1
+        except Exception:  # noqa: BLE001  logging's own way with lines that cannot be formatted
+            self.handleError(record)
+
+    def close(self) -> None:
+        """Write what waits, if that can be done soon."""
+        super().close()
+        with suppress(Full):
+            self._lines.put(None, timeout=_PATIENCE)
+            self._thread.join(_PATIENCE)
+
+    def _write_for_ever(self) -> None:
+        while (line := self._lines.get()) is not None:
+            with suppress(OSError, ValueError):  # nobody reads, or the stream is closed
+                self._stream.write(line + "\n")
+                if self._lost:
+                    self._write_lost()
+                self._stream.flush()
+
+    def _write_lost(self) -> None:
+        lost, self._lost = self._lost, 0
+        message = f"{lost} lines of the log were lost: they came faster than they were read"
+        record = logging.LogRecord("gateway", logging.WARNING, __file__, 0, message, (), None)
+        self._stream.write(self.format(record) + "\n")
+
+
+@contextmanager
+def open_log(settings: LogSettings, *, threaded: bool = True) -> Iterator[None]:
+    """Log to standard error as the settings say. Without a thread where the process is going to fork."""
+    handler = ThreadHandler(sys.stderr) if threaded else logging.StreamHandler(sys.stderr)
+    is_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
+    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(settings.level.upper())
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def round_said(record: RoundRecord) -> dict[str, Any]:
+    """A round in figures, as its line and the live page have it; no prompt and no answer."""
+    line: dict[str, Any] = {
+        "key": record.key,
+        "endpoint": record.endpoint,
+        "model": record.model,
+        "policy": record.policy,
+        "outcome": record.outcome,
+        "ballots": record.ballots,
+        "spoiled": record.spoiled,
+        "abstained": record.abstained,
+        "cancelled": record.cancelled,
+        "saved": record.saved,
+        "tokens": record.tokens,
+        "pin": record.pin,
+        "seconds": round(record.seconds, 4),
+    }
+    if (verdict := record.verdict) is not None:
+        line |= {
+            "agreement": round(verdict.agreement, 4),
+            "k": verdict.k,
+            "distinct": verdict.distinct_answers,
+            "upstream": verdict.winner.upstream,
+        }
+        if verdict.divergence is not None:
+            line["divergence"] = verdict.divergence
+    if record.reference != "none":
+        line["reference"] = record.reference
+    if record.is_escalated:
+        line["escalated"] = True
+    if record.fields:
+        line["fields"] = dict(record.fields)
+    return line

@@ -1,0 +1,64 @@
+
+// The gateway beside the question: the consistency rate, the last rounds, the upstreams.
+
+const percent = (share) => `${(share * 100).toFixed(1)} %`;
+const ROUNDS = 12;
+
+const standing = {
+  choices({ version, models, policies, default_policy: usual, max_k: most }) {
+    at("version").textContent = version;
+    at("k").max = most;
+    choose(at("model"), models.map((name) => [name, name]), this.wanted?.model);
+    choose(at("policy"), Object.entries(policies).map(([name, k]) => [name, `${name} (k=${k})`]), this.wanted?.policy ?? usual);
+  },
+
+  summary({ consistency, upstreams, cache, in_flight: inFlight }) {
+    headline(consistency);
+    at("rates").hidden = consistency.length === 0;
+    at("rates").tBodies[0].replaceChildren(...consistency.map(rateRow));
+    at("upstreams").replaceChildren(...Object.entries(upstreams).map(([name, state]) =>
+      make("li", {}, `${name}: `, make("b", { "data-state": state }, state))));
+    at("cache").textContent = `${count(cache.entries, "pin")} in memory, ${Math.ceil(cache.bytes / 1024)} KiB of ${Math.round(cache.limit / 2 ** 20)} MiB`
+      + `${cache.degraded ? "; Redis is down" : ""}. ${count(inFlight, "request")} in flight.`;
+  },
+
+  round(told) {
+    const cells = [told.outcome, told.agreement?.toFixed(2) ?? "", `${told.ballots + told.spoiled}${told.k ? ` of ${told.k}` : ""}`,
+      told.model, told.policy, told.pin, seconds(told.seconds)];
+    const body = at("rounds").tBodies[0];
+    body.prepend(make("tr", {}, ...cells.map((cell) => make("td", {}, String(cell)))));
+    while (body.rows.length > ROUNDS) body.deleteRow(-1);
+    at("rounds").hidden = false;
+    at("no-rounds").hidden = true;
+  },
+};
+
+// Samples seconds apart say what tomorrow brings; copies sent together are an upper bound, and called so.
+function headline(rates) {
+  const kind = rates.some(({ spread }) => spread === "apart") ? "apart" : "together";
+  const chosen = rates.filter(({ spread }) => (kind === "apart" ? spread === "apart" : true));
+  const most = chosen.sort((one, other) => other.questions - one.questions)[0];
+  if (!most) {
+    at("headline").replaceChildren(make("p", { class: "hint" }, "No two samples of a question were compared yet."));
+    return;
+  }
+  const meaning = kind === "apart"
+    ? "of questions gave the same answer twice, asked seconds apart"
+    : "of questions gave two samples with the same answer; they were asked together, so read it as an upper bound";
+  at("headline").replaceChildren(
+    make("p", { class: "big" }, percent(most.rate)),
+    make("p", { class: "hint" }, `${meaning}. ${most.model}, ${most.policy}: ${count(most.questions, "question")}, `
+      + `95 % interval ${percent(most.interval[0])} to ${percent(most.interval[1])}.`));
+}
+
+function rateRow({ model, policy, spread, rate, interval, questions }) {
+  const cells = [model, policy, spread, percent(rate), `${percent(interval[0])} – ${percent(interval[1])}`, questions];
+  return make("tr", {}, ...cells.map((cell, place) => make("td", place > 2 ? { class: "number" } : {}, String(cell))));
+}
+
+function choose(select, options, usual) {
+  const before = select.value;
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
+  const offered = (value) => options.some(([each]) => each === value);
+  select.value = [before, usual].find(offered) ?? options[0]?.[0] ?? "";
+}

@@ -1,0 +1,163 @@
+"""The live page in a real Chromium, before a real gateway and scripted upstreams."""
+
+import asyncio
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, expect
+
+from tests.doubles.gateway import Client, open_gateway
+from tests.doubles.upstream import Paced, open_upstream
+
+pytestmark = pytest.mark.browser
+
+
+async def visit(page: Page, client: Client) -> None:
+    """Open the page, and wait until it knows what can be asked with."""
+    await page.goto(client.url)
+    await expect(page.locator("#feed")).to_have_text("live")
+    await expect(page.locator("#model")).to_have_value("m")
+
+
+async def ask(page: Page, answer: str = "") -> None:
+    """Ask what stands in the form."""
+    await page.locator("#answer").select_option(answer)
+    await page.get_by_role("button", name="Ask", exact=True).click()
+
+
+async def test_a_vote_from_the_question_to_the_verdict(page: Page) -> None:
+    """41, 42, 42: three samples with their answers, the tally, the verdict, and the round beside it."""
+    said = "so it is 41", "so it is 42", "so it is 42"
+    async with open_upstream(*said) as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await ask(page, "number")
+        await expect(page.locator("#verdict h3")).to_have_text("Verdict: majority")
+        await expect(page.locator("#verdict pre")).to_have_text("so it is 42")
+        await expect(page.locator("#verdict dl")).to_contain_text("0.67")
+        await expect(page.locator(".sample")).to_have_count(3)
+        await expect(page.locator("#tally li").first).to_contain_text("42")
+        await expect(page.locator("#tally li").first).to_contain_text("2 (")
+        await expect(page.locator("#rounds tbody tr")).to_have_count(1)
+        await expect(page.locator("#headline")).to_contain_text("upper bound")
+        await expect(page.locator("#upstreams")).to_have_text("u0: up")
+
+
+async def test_the_first_difference_is_marked_while_samples_come(page: Page) -> None:
+    """Two samples under way that have parted are marked where they did, before either is whole."""
+    paced = Paced("the cat sat", 7), Paced("the cow sat", 7)
+    async with open_upstream(*paced) as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await ask(page, "text")
+        await expect(page.locator("#split")).to_contain_text("part at character 5")
+        marks = page.locator(".sample mark")
+        assert {"a", "o"} == set(await marks.all_text_contents())
+        assert await page.locator("#verdict").is_hidden()
+        for each in paced:
+            each.go.set()
+        await expect(page.locator("#verdict")).to_be_visible()
+
+
+async def test_asked_again_it_comes_from_the_cache(page: Page) -> None:
+    """The second answer is the pinned one, and the page says so; voting again is a choice."""
+    async with open_upstream("yes", "yes", "no", "no") as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await ask(page)
+        await expect(page.locator("#verdict h3")).to_have_text("Verdict: unanimous")
+        await ask(page)
+        await expect(page.locator("#verdict h3")).to_have_text("From the cache: unanimous")
+        await expect(page.locator("#verdict pre")).to_have_text("yes")
+        await page.get_by_label("Vote again").check()
+        await ask(page)
+        await expect(page.locator("#verdict pre")).to_have_text("no")
+        assert 4 == len(upstream.seen)
+
+
+async def test_stop_ends_the_vote(page: Page) -> None:
+    """Stop closes the samples' connections, and says that it did."""
+    async with open_upstream(Paced("never ending", 3)) as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await ask(page)
+        first, second = await upstream.asked(2)
+        await page.get_by_role("button", name="Stop").click()
+        await expect(page.get_by_role("alert")).to_have_text("Stopped.")
+        await asyncio.gather(first.closed.wait(), second.closed.wait())
+
+
+async def test_what_a_model_says_is_never_markup(page: Page) -> None:
+    """An answer full of HTML is shown as text, and nothing in it runs."""
+    hostile = "<img src=x onerror=\"document.title='owned'\"><b>bold</b>"
+    async with open_upstream(hostile) as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await ask(page)
+        await expect(page.locator("#verdict pre")).to_have_text(hostile)
+        assert 0 == await page.locator("#vote img, #vote pre b").count()
+        assert "Self-consistency gateway" == await page.title()
+
+
+async def test_an_upstream_error_is_told(page: Page) -> None:
+    """No quorum: the upstream's own words."""
+    async with open_upstream(500) as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await ask(page)
+        await expect(page.get_by_role("alert")).to_have_text("scripted 500")
+
+
+async def test_an_address_fills_in_the_form(page: Page) -> None:
+    """A link can hold a question and how it is to be voted on."""
+    async with open_upstream("so 4") as upstream, open_gateway(upstream) as client:
+        await page.goto(f"{client.url}/?question=2%2B2%3F&answer=number&policy=reason&k=5&model=m")
+        await expect(page.locator("#policy")).to_have_value("reason")
+        await page.get_by_role("button", name="Ask", exact=True).click()
+        await expect(page.locator("#vote-title")).to_contain_text(
+            "reason: at most 5 samples, answers by number"
+        )
+        await expect(page.locator("#verdict pre")).to_have_text("so 4")
+        assert "2+2?" == upstream.seen[0].body["messages"][0]["content"]
+
+
+async def test_the_keyboard_is_enough(page: Page) -> None:
+    """From the address bar: skip to the question, type one, send it with Ctrl+Enter, land at the vote."""
+    async with open_upstream("fine") as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        await expect(page.locator("#model")).to_be_focused()
+        await page.keyboard.press("Shift+Tab")
+        await page.keyboard.press("Control+A")
+        await page.keyboard.type("How are you?")
+        await page.keyboard.press("Control+Enter")
+        await expect(page.locator("#vote-title")).to_be_focused()
+        await expect(page.locator("#said")).to_contain_text("Verdict: unanimous")
+        assert "How are you?" == upstream.seen[0].body["messages"][0]["content"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nothing_that_axe_objects_to(browser: Browser, scheme: str) -> None:
+    """With a vote on it, axe-core finds no fault: names, roles, contrast, landmarks; nor is the page too wide."""
+    context = await browser.new_context(
+        color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 360, "height": 740}
+    )
+    page = await context.new_page()
+    async with open_upstream("so 41", "so 42", "so 42") as upstream, open_gateway(upstream) as client:
+        await visit(page, client)
+        await ask(page, "number")
+        await expect(page.locator("#verdict")).to_be_visible()
+        await expect(page.locator("#rounds tbody tr")).to_have_count(1)
+        found = await Axe().run(page)
+        assert [] == [(each["id"], each["nodes"][0]["html"]) for each in found.response["violations"]]
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await context.close()
+
+
+async def test_the_page_comes_back_when_the_gateway_does(page: Page) -> None:
+    """A gateway that ends is told as lost, and the form stays as it was."""
+    async with open_upstream() as upstream:
+        async with open_gateway(upstream) as client:
+            await visit(page, client)
+            await page.locator("#question").fill("half a ques")
+            client.inside.traffic.is_draining = True
+            await expect(page.locator("#feed")).to_have_attribute("data-state", "lost")
+            client.inside.traffic.is_draining = False
+            await expect(page.locator("#feed")).to_have_text("live")
+        await expect(page.locator("#question")).to_have_value("half a ques")
