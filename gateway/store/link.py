@@ -2,6 +2,7 @@
 
     PREFIX:pin:KEY    a pin
     PREFIX:lease:KEY  who leads the key
+    PREFIX:rate:TENANT  when each of a tenant's buckets will be full
     PREFIX:NAME       a short text
     PREFIX:changed    the channel on which keys are announced whose pin is new, replaced or deleted, or whose
                       lease was given back
@@ -10,6 +11,7 @@ A change and its announcement are one transaction, so that neither is ever witho
 time: what is large has a second more for every 8 MiB.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from time import monotonic
 from typing import Any
@@ -22,8 +24,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError, WatchError
 
 from gateway.core.pin import Pin
+from gateway.core.rate import Draw, Level
 from gateway.settings.model import CacheSettings
-from gateway.store import replies
+from gateway.store import replies, shared_rates
 from gateway.store.announcements import Announcements, subscribe
 from gateway.store.away import Away, limit
 from gateway.store.codec import encode_pin
@@ -147,6 +150,13 @@ class Link:
         with suppress(UnicodeDecodeError):
             return None if found is None else found.decode()
         return None
+
+    async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
+        """Draw from a tenant's buckets."""
+        name = f"{self._prefix}:rate:{tenant}"
+        async with self._limit():
+            told = await self._redis.eval(shared_rates.SCRIPT, 1, name, *shared_rates.words(draws))
+        return shared_rates.levels(draws, told)
 
     def listen(self) -> AbstractAsyncContextManager[Announcements]:
         """A subscription to what other processes change."""

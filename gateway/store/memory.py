@@ -1,12 +1,14 @@
 """The embedded store: this process's memory, bounded in bytes, the least recently used pin goes first."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
 from gateway.core.pin import Pin
+from gateway.core.rate import Draw, Level
 from gateway.store.protocol import LEASE, Found
+from gateway.store.rates import Rates
 
 # What an entry costs beside its body: the pin, its key, the table's slot. Measured on CPython 3.11 as 0.9 KiB.
 _ENTRY = 1024
@@ -32,6 +34,7 @@ class MemoryStore:
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._texts: OrderedDict[str, str] = OrderedDict()
+        self._rates = Rates(clock)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -113,6 +116,10 @@ class MemoryStore:
     async def recall(self, name: str) -> str | None:
         """The text under this name."""
         return self._texts.get(name)
+
+    async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
+        """Draw from a tenant's buckets."""
+        return self._rates.draw(tenant, draws)
 
     def sizes(self) -> dict[str, int]:
         """Entries, bytes and the bound."""

@@ -1,9 +1,11 @@
 """What a store does. Memory and Redis keep the same promises, tested by the same contract."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.core.pin import Pin
+from gateway.core.rate import Draw, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,13 @@ class Store(Protocol):
 
     async def recall(self, name: str) -> str | None:
         """The text under this name."""
+
+    async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
+        """Draw from a tenant's buckets in order; once one refuses, only facts are still drawn.
+
+        They are one for all processes, and while the store proper is away each process's own: they go on from where
+        they stood.
+        """
 
     def sizes(self) -> dict[str, int]:
         """How much this process holds itself: `entries`, `bytes` and their bound, `limit`."""

@@ -14,10 +14,11 @@ or deleted alone is replaced or deleted there. A key is told on before it is ask
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from gateway.core.pin import Pin
+from gateway.core.rate import Draw, Level
 from gateway.settings.model import CacheSettings
 from gateway.store.announcements import Announcements
 from gateway.store.away import Away
@@ -26,6 +27,7 @@ from gateway.store.debts import Debts
 from gateway.store.link import Link
 from gateway.store.memory import MemoryStore
 from gateway.store.protocol import LEASE, Found
+from gateway.store.rates import Rates
 from gateway.store.replies import Large
 from gateway.telemetry.metrics import Metrics
 
@@ -50,6 +52,7 @@ class RedisStore:
         self._is_closed = False
         self._changes = 0  # known to have happened; what was asked before the last one may be out of date
         self._bells = Bells()
+        self._rates = Rates()
         self._debts = Debts(self._link, self.memory)
         self._keeper = asyncio.create_task(self._keep_listening())
 
@@ -157,6 +160,16 @@ class RedisStore:
             async with self._asking():
                 return await self._link.read(name)
         return await self.memory.recall(name)
+
+    async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
+        """Draw from the buckets that all processes share; from this one's while Redis is away."""
+        try:
+            async with self._asking():
+                levels = await self._link.draw(tenant, draws)
+        except Away:
+            return self._rates.draw(tenant, draws)
+        self._rates.keep(tenant, draws, levels)
+        return levels
 
     def sizes(self) -> dict[str, int]:
         """What memory in front of Redis holds."""
