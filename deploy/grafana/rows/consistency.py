@@ -151,13 +151,25 @@ ROUNDS: list[Panel] = [
                 increase("scg_rounds_total", *CHOSEN, 'outcome!="single"', over=RANGE),
             )
         },
-        width=12,
+        width=8,
     ),
     numbers(
         "Samples saved, in all",
         "Samples that the stop rules spared, over all that is in view: what a full vote would have cost on top.",
         {"samples": increase("scg_samples_saved_total", *CHOSEN, over=RANGE)},
-        unit="short", decimals=0, width=12,
+        unit="short", decimals=0, width=8,
+    ),
+    numbers(
+        "Rounds cut to one sample",
+        "Rounds for which pressure left one sample of k (`shed`), over all that is in view. Their answers are not "
+        "pinned. Often: the upstreams cannot carry the load, or `limits.max_samples_in_flight` is too low.",
+        {
+            "share": share(
+                increase("scg_shed_rounds_total", *CHOSEN, over=RANGE),
+                increase("scg_rounds_total", *CHOSEN, over=RANGE),
+            )
+        },
+        width=8,
     ),
     buckets(
         "Agreement within a round",
