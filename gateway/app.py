@@ -16,6 +16,7 @@ from gateway.settings.model import Settings
 from gateway.store.open import open_store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pools import Pools
+from gateway.upstream.retries import Retries
 from gateway.upstream.slots import Slots
 
 
@@ -39,8 +40,15 @@ class Succession:
         most = settings.limits.max_samples_in_flight
         is_same = most == before.settings.limits.max_samples_in_flight
         slots = before.slots if is_same else Slots(most)
+        is_as_before = settings.retries == before.settings.retries
         self.gateway = replace(
-            before, settings=settings, pool=pool, slots=slots, reader=Reader(settings), keyring=keyring
+            before,
+            settings=settings,
+            pool=pool,
+            slots=slots,
+            reader=Reader(settings),
+            retries=before.retries if is_as_before else Retries(settings.retries, before.metrics),
+            keyring=keyring,
         )
         before.traffic.reloads += 1
         self._pools.replace(pool)
@@ -57,7 +65,9 @@ async def open_succession(settings: Settings) -> AsyncIterator[Succession]:
         stack.push_async_callback(pools.aclose)
         slots = Slots(settings.limits.max_samples_in_flight)
         keyring = keyring_of(settings.keys, metrics)
-        gateway = Gateway(settings, pools.open(settings), store, metrics, slots, Reader(settings), keyring)
+        retries = Retries(settings.retries, metrics)
+        pool, reader = pools.open(settings), Reader(settings)
+        gateway = Gateway(settings, pool, store, metrics, slots, reader, retries, keyring)
         stack.push_async_callback(gateway.extractors.close)
         stack.push_async_callback(gateway.background.aclose)
         yield Succession(gateway, pools)

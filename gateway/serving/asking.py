@@ -27,7 +27,8 @@ def asker(
 
     `listener` hears streams as they come, `usable` is called for each sample that came.
     """
-    asked = Asked(wanted.endpoint, headers, wanted.upstream_body, wanted.asks_margin)
+    again = gateway.retries.allow()
+    asked = Asked(wanted.endpoint, headers, wanted.upstream_body, again, wanted.asks_margin)
     bounds = _bounds(gateway, wanted, background=background)
     began, delay = perf_counter(), _delay(wanted.policy.spread)
     turns = {wanted.policy.lane: gateway.pool.turn(wanted.model, wanted.policy.lane)}
@@ -39,8 +40,6 @@ def asker(
         turn = turns.get(launch.lane)
         if turn is None:
             turn = turns[launch.lane] = gateway.pool.turn(wanted.model, launch.lane)
-        if not turn:
-            return Abstention(launch.index, "reference")  # no such lane is up and trusted
         outcome = await take_sample(launch, asked, turn, gateway.slots, bounds, listener)
         if isinstance(outcome, Abstention):
             return outcome

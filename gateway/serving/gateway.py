@@ -13,6 +13,7 @@ from gateway.store.flights import Flights
 from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.pool import Pool
+from gateway.upstream.retries import Retries
 from gateway.upstream.slots import Slots
 
 
@@ -26,6 +27,7 @@ class Gateway:
     metrics: Metrics
     slots: Slots
     reader: Reader
+    retries: Retries
     keyring: Keyring | None = None  # no keys are configured, and nobody needs one
     flights: Flights[Landing] = field(default_factory=Flights)
     extractors: Extractors = field(default_factory=Extractors)

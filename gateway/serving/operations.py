@@ -33,6 +33,9 @@ def readyz(gateway: Gateway, _request: Request, _trace: Trace) -> Answer:
         return _json({"status": "draining" if is_leaving else "starting", "reasons": []}, status=503)
     reasons = [f"upstream {name} is down" for name in gateway.pool.down]
     reasons += [
+        f"upstream {name} keeps failing and is left alone for a while" for name in gateway.pool.ejected
+    ]
+    reasons += [
         f"upstream {name} lists no models: nothing that it answers is pinned; set its api_key or revision"
         for name in gateway.pool.unknown
     ]

@@ -1,5 +1,6 @@
 """Requests that go through as they are, streamed, to one upstream: everything that is not voted on."""
 
+import asyncio
 from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
@@ -19,7 +20,9 @@ from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Caller
+from gateway.upstream.attempts import Attempts
 from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, read_all
+from gateway.upstream.retries import Failed, refused, unanswered
 from gateway.wire.headers import Pairs, passed_through
 
 # What changes a server rather than asks it something.
@@ -29,6 +32,7 @@ _ADMIN = frozenset({"load_lora_adapter", "unload_lora_adapter"})
 _MADE_ANEW = frozenset({"content-encoding", "x-request-id"})
 
 _SHORT = 1 << 20
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OURS = frozenset({"x-request-id", "date"})
 
 
@@ -43,37 +47,67 @@ def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[
 
 
 async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
-    """Send the request on, and its answer back as it comes. A dead upstream is skipped, if another is there."""
+    """Send the request on, and its answer back as it comes.
+
+    Another upstream is asked where that is safe: nothing was sent, or the server refused to begin.
+    """
     trace.source = "passthrough"
     headers = [*request.headers.once(_sent_on), ("x-request-id", trace.request_id)]
-    failure: UpstreamFailure = Unreachable("no upstream")
-    for upstream in gateway.pool.turn(model):
+    turn = gateway.pool.turn(model)
+    upstream = turn.pick()
+    assert upstream is not None  # who is asked for in no lane of its own is always there
+    attempts = Attempts(turn, gateway.retries.allow(), upstream)
+    ends = perf_counter() + gateway.settings.timeouts.total
+    while True:
+        reply = await _attempt(gateway, request, trace, (headers, body), attempts, ends)
+        if reply is not None:
+            return reply
+        await asyncio.sleep(attempts.pause)
+
+
+async def _attempt(
+    gateway: Gateway,
+    request: Request,
+    trace: Trace,
+    sent: tuple[Pairs, bytes],
+    attempts: Attempts,
+    ends: float,
+) -> Reply | None:
+    """The answer of one upstream; None if another one is to be asked."""
+    upstream, (headers, body) = attempts.upstream, sent
+    tenant = _tenant(request, trace) if upstream.settings.max_in_flight else ""
+    if not await upstream.slots.take(gateway.settings.timeouts.first_byte, tenant=tenant):
+        raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
+    ticket, began = upstream.began(), perf_counter()
+    result, status, failed = "cancelled", 0, None
+    try:
         url = upstream.settings.url + request.target
-        tenant = _tenant(request, trace) if upstream.settings.max_in_flight else ""
-        if not await upstream.slots.take(gateway.settings.timeouts.first_byte, tenant=tenant):
-            raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
-        upstream.meter.started()
-        began, result = perf_counter(), "cancelled"
+        exchange = await upstream.client.send(Call(request.method, url, upstream.dress(headers), body))
         try:
-            exchange = await upstream.client.send(Call(request.method, url, upstream.dress(headers), body))
-            try:
-                response = await _relay(request, exchange, trace)
-            finally:
-                exchange.close()
-            result = "ok" if exchange.status < 400 else "status"
-        except UpstreamFailure as error:
-            failure, result = error, error.reason
-            if not isinstance(error, Unreachable):
-                break
-            upstream.mark(up=False)  # nothing was sent, so another one may be asked
-        else:
-            return response
+            status, failed = exchange.status, refused(exchange.status, exchange.headers)
+            result = "ok" if status < 400 else "status"
+            if _is_safe(request, failed) and attempts.go_on(failed, within=ends - perf_counter()):
+                return None
+            reply, broken = await _relay(request, exchange, trace)
+            result = result if broken is None else broken.reason
+            return reply
         finally:
-            seconds = perf_counter() - began
-            trace.upstream_seconds += seconds
-            upstream.meter.ended(result, seconds)
-            upstream.slots.give()
-    raise _told(failure) from failure
+            exchange.close()
+    except UpstreamFailure as error:
+        result, failed = error.reason, unanswered(error)
+        if _is_safe(request, failed) and attempts.go_on(failed, within=ends - perf_counter()):
+            return None
+        raise _told(error) from error
+    finally:
+        seconds = perf_counter() - began
+        trace.upstream_seconds += seconds
+        upstream.ended(ticket, result, seconds, status, failed.retry_after if failed else None)
+        upstream.slots.give()
+
+
+def _is_safe(request: Request, failed: Failed | None) -> bool:
+    """Whether the request may be sent once more: nothing was begun, or it has no effects (RFC 9110, 9.2.1)."""
+    return failed is not None and (failed.is_certain or request.method in _SAFE)
 
 
 def _tenant(request: Request, trace: Trace) -> str:
@@ -85,26 +119,26 @@ def _sent_on(headers: Headers) -> Pairs:
     return [pair for pair in passed_through(headers.pairs) if pair[0] not in _MADE_ANEW]
 
 
-async def _relay(request: Request, exchange: Exchange, trace: Trace) -> Reply:
-    """The answer to the client, at once if it is short, else piece by piece."""
+async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Reply, UpstreamFailure | None]:
+    """The answer to the client, at once if it is short, else piece by piece; and what cut it short."""
     fields = [pair for pair in passed_through(exchange.headers) if pair[0] not in _OURS]
     fields += (("x-request-id", trace.request_id), ("x-consistency-source", "passthrough"))
     said = dict(exchange.headers).get("content-length", "")
     length = int(said) if said.isdigit() else None
     has_body = request.method != "HEAD" and exchange.status not in BARE
     if has_body and length is not None and length <= _SHORT:
-        return Answer(exchange.status, fields, await read_all(exchange, _SHORT))
+        return Answer(exchange.status, fields, await read_all(exchange, _SHORT)), None
     piece = await exchange.piece()
     stream = request.begin(exchange.status, fields, length=length, first=piece)
     try:
         await stream.drained()
         await exchange.pour(stream)
-    except UpstreamFailure:
+    except UpstreamFailure as error:
         trace.status = 502
         stream.abort()  # an answer cut short must not look whole
-    else:
-        stream.end()
-    return stream
+        return stream, error
+    stream.end()
+    return stream, None
 
 
 def _told(failure: UpstreamFailure) -> GatewayError:

@@ -12,11 +12,14 @@ from gateway.extraction.installed import missing
 from gateway.settings.errors import ConfigError, Problem
 from gateway.settings.keys import build_keys
 from gateway.settings.model import (
+    BreakerSettings,
     CacheSettings,
     DrainSettings,
+    HealthSettings,
     KeySettings,
     Limits,
     LogSettings,
+    RetrySettings,
     Route,
     Settings,
     Timeouts,
@@ -65,6 +68,9 @@ class _Builder:
             default_policy=default_policy,
             routes=routes,
             timeouts=Timeouts(**dict(given.timeouts)),
+            health=HealthSettings(**dict(given.health)),
+            breaker=BreakerSettings(**dict(given.breaker)),
+            retries=RetrySettings(**dict(given.retries)),
             limits=Limits(**dict(given.limits)),
             keys=keys,
             page=given.page,

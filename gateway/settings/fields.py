@@ -18,9 +18,15 @@ SIZE = {
 SWITCH = {"enum": [True, False, "on", "off"]}
 SPREAD = {"anyOf": [{"enum": ["together"]}, {"type": "string", "pattern": "^staggered:"}]}
 COUNT = {"type": "integer", "minimum": 1}
+_UP_TO = {"type": "integer", "minimum": 0, "maximum": 100}
 
 Port = Annotated[int, BeforeValidator(take.PORT), WithJsonSchema({"type": "integer", "maximum": 65535})]
 Count = Annotated[int, BeforeValidator(take.whole_number(1)), WithJsonSchema(COUNT)]
+Failures = Annotated[int, BeforeValidator(take.whole_number(1, 100)), WithJsonSchema(_UP_TO | {"minimum": 1})]
+Retries = Annotated[int, BeforeValidator(take.whole_number(0, 100)), WithJsonSchema(_UP_TO)]
+Share = Annotated[
+    float, BeforeValidator(take.share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
+]
 Weight = Annotated[
     float, BeforeValidator(take.weight), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})
 ]
@@ -62,6 +68,11 @@ Wait = Annotated[
     float,
     BeforeValidator(parse_duration),
     WithJsonSchema(DURATION),
+]
+OptionalDuration = Annotated[
+    float | None,
+    BeforeValidator(take.optional_duration),
+    WithJsonSchema({"anyOf": [{"enum": [False, "off"]}, DURATION]}),
 ]
 Size = Annotated[
     int,

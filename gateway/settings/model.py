@@ -54,6 +54,33 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """How often each upstream is looked at, and how long it may take to list its models."""
+
+    interval: float = 5.0
+    timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSettings:
+    """When an upstream that keeps failing is left alone: after how many failures in a row, and for how long."""
+
+    failures: int = 5
+    cooldown: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySettings:
+    """When a call that failed is made once more, where that is safe."""
+
+    limit: int = 2  # for all samples of one request together; 0 turns retries off
+    budget: float = 0.1  # of all calls, beside a small reserve
+    backoff: float = 0.1  # the longest pause before the first one; it doubles
+    max_wait: float = 2.0  # a server that asks for more patience is not waited for
+    hedge: float | None = None  # a sample without a first byte for so long is asked of another upstream, too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one process takes on at once, and what one request may ask for."""
 
@@ -113,6 +140,9 @@ class Settings:
     default_policy: Policy = PRESETS["majority"]
     routes: tuple[Route, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    health: HealthSettings = field(default_factory=HealthSettings)
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+    retries: RetrySettings = field(default_factory=RetrySettings)
     limits: Limits = field(default_factory=Limits)
     keys: tuple[KeySettings, ...] = ()
     page: bool = True

@@ -14,10 +14,13 @@ from gateway.core.policy import FIELDS, Policy
 from gateway.core.policy_fields import FALLBACKS, ON_DISAGREEMENT, STOPS, parse_field
 from gateway.settings import fields as of
 from gateway.settings.model import (
+    BreakerSettings,
     CacheSettings,
     DrainSettings,
+    HealthSettings,
     Limits,
     LogSettings,
+    RetrySettings,
     Settings,
     Timeouts,
 )
@@ -33,6 +36,7 @@ _MARGIN = {"anyOf": [{"enum": [False, "off"]}, {"type": "number", "minimum": 0}]
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _CACHE, _TIMEOUTS, _LIMITS, _SETTINGS = CacheSettings(), Timeouts(), Limits(), Settings(upstreams=())
 _DRAIN, _LOG = DrainSettings(), LogSettings()
+_HEALTH, _BREAKER, _RETRIES = HealthSettings(), BreakerSettings(), RetrySettings()
 
 
 class Section(BaseModel):
@@ -188,6 +192,37 @@ class TimeoutsSection(Section):
     total: of.Duration = of.duration(_TIMEOUTS.total, "from the call to the last byte")
 
 
+class HealthSection(Section):
+    """How each upstream is looked at."""
+
+    interval: of.Duration = of.duration(_HEALTH.interval, "between two looks at its /v1/models")
+    timeout: of.Duration = of.duration(_HEALTH.timeout, "for the answer; it is down after two without one")
+
+
+class BreakerSection(Section):
+    """When an upstream that keeps failing is left alone, as long as there is another one."""
+
+    failures: of.Failures = Field(
+        _BREAKER.failures, description="in a row, or twice as many of the latest four times as many calls"
+    )
+    cooldown: of.Duration = of.duration(_BREAKER.cooldown, "before a trial; doubles, up to 16 times")
+
+
+class RetriesSection(Section):
+    """When a call that failed is made once more, where that is safe: nothing was sent, heard or begun."""
+
+    limit: of.Retries = Field(
+        _RETRIES.limit, description="for one request, all its samples together; 0: none"
+    )
+    budget: of.Share = Field(_RETRIES.budget, description="share of all calls that may be made once more")
+    backoff: of.Duration = of.duration(_RETRIES.backoff, "the longest pause before the first one; doubles")
+    max_wait: of.Duration = of.duration(_RETRIES.max_wait, "a retry-after above this is not waited for")
+    hedge: of.OptionalDuration = Field(
+        None,
+        description="a sample without a first byte for so long is asked of another upstream, too; off by default",
+    )
+
+
 class LimitsSection(Section):
     """What one process takes on at once, and what one request may ask for."""
 
@@ -245,6 +280,9 @@ class ConfigFile(BaseSettings):
     policies: dict[of.Name, PolicyDefinition] = {}
     routes: list[RouteSection] = []
     timeouts: TimeoutsSection = TimeoutsSection()
+    health: HealthSection = HealthSection()
+    breaker: BreakerSection = BreakerSection()
+    retries: RetriesSection = RetriesSection()
     limits: LimitsSection = LimitsSection()
     keys: list[KeySection] = []
     keys_file: of.Text | None = Field(None, description="a YAML file with a list of more keys")

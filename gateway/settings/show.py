@@ -8,7 +8,14 @@ import yaml
 
 from gateway.core.policy import PRESETS, Policy
 from gateway.core.units import format_duration
-from gateway.settings.model import KeySettings, Settings, UpstreamSettings
+from gateway.settings.model import (
+    HealthSettings,
+    KeySettings,
+    RetrySettings,
+    Settings,
+    Timeouts,
+    UpstreamSettings,
+)
 from gateway.settings.sources import Origins
 from gateway.settings.spelling import MASK, format_size, mask_url
 
@@ -33,7 +40,7 @@ def _section(key: str, value: Any, given_by: list[str]) -> str:
 
 
 def _tree(settings: Settings) -> dict[str, Any]:
-    cache, timeouts, limits = settings.cache, settings.timeouts, settings.limits
+    cache, limits = settings.cache, settings.limits
     own = {name: policy for name, policy in settings.policies.items() if PRESETS.get(name) != policy}
     return {
         "host": settings.host,
@@ -49,9 +56,13 @@ def _tree(settings: Settings) -> dict[str, Any]:
         "vote": {"policy": settings.default_policy.name} | _policy(settings.default_policy),
         "policies": {name: _policy(policy) for name, policy in own.items()},
         "routes": [{"model": route.model_pattern, "policy": route.policy.name} for route in settings.routes],
-        "timeouts": {
-            field.name: format_duration(getattr(timeouts, field.name)) for field in fields(timeouts)
+        "timeouts": _durations(settings.timeouts),
+        "health": _durations(settings.health),
+        "breaker": {
+            "failures": settings.breaker.failures,
+            "cooldown": format_duration(settings.breaker.cooldown),
         },
+        "retries": _retries(settings.retries),
         "limits": {field.name: getattr(limits, field.name) for field in fields(limits)}
         | {"max_body": format_size(limits.max_body)},
         "keys": [_key(key) for key in settings.keys],
@@ -62,6 +73,20 @@ def _tree(settings: Settings) -> dict[str, Any]:
             "timeout": format_duration(settings.drain.timeout),
         },
         "log": {field.name: getattr(settings.log, field.name) for field in fields(settings.log)},
+    }
+
+
+def _durations(section: Timeouts | HealthSettings) -> dict[str, str]:
+    return {field.name: format_duration(getattr(section, field.name)) for field in fields(section)}
+
+
+def _retries(retries: RetrySettings) -> dict[str, Any]:
+    return {
+        "limit": retries.limit,
+        "budget": retries.budget,
+        "backoff": format_duration(retries.backoff),
+        "max_wait": format_duration(retries.max_wait),
+        "hedge": "off" if retries.hedge is None else format_duration(retries.hedge),
     }
 
 

@@ -106,6 +106,26 @@ def weight(value: object) -> float:
     return number
 
 
+def share(value: object) -> float:
+    """A number from 0 to 1."""
+    try:
+        number = (
+            float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+        )
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ValueError("expected a number from 0 to 1")
+    return number
+
+
+def optional_duration(value: object) -> float | None:
+    """Seconds, or None for `off`."""
+    if value is None or value is False or (isinstance(value, str) and value.strip().lower() == "off"):
+        return None
+    return duration(value)
+
+
 def digest(value: object) -> str:
     """A SHA-256 in hex, in lower case."""
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", value):

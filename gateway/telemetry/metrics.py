@@ -4,7 +4,7 @@ Label values are bounded: models come from what upstreams serve, policies and up
 everything else from fixed words.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry
 
@@ -15,7 +15,7 @@ from gateway.core.vote import Verdict
 from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs, Rate
 from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
 from gateway.telemetry.recent import RecentRounds
-from gateway.telemetry.upstream_meter import RESULTS, Line, UpstreamMeter
+from gateway.telemetry.upstream_meter import RESULTS, RETRIED, Line, UpstreamMeter
 
 _SECONDS = (
     0.0005,
@@ -45,6 +45,7 @@ _CHARACTERS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
 _MARGINS = (0.0, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 _FATES = ("ballot", "spoiled", "abstained", "cancelled")
+HEDGED = ("won", "lost", "failed")
 RECHECKS = ("same", "different", "lost")
 
 
@@ -147,7 +148,15 @@ class Metrics:
         self._changes = self._counter(
             "scg_fingerprint_changes", "Times that upstreams served something else under a name", "model"
         )
-        self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open", by)
+        self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open, 2 half-open", by)
+        self._ejections = self._counter("scg_upstream_ejections", "Times that its breaker opened", by)
+        self._retries = self._counter(
+            "scg_upstream_retries", "Calls made once more, by whom they failed at and why", by, "reason"
+        )
+        self._hedges = self._counter("scg_hedges", "Samples asked of a second upstream", "result")
+        self._refused_retries = self._counter(
+            "scg_retries_refused", "Retries that the budget refused"
+        ).labels()
 
     def _foresee(self) -> None:
         for result in ("hit_memory", "hit_redis", "miss", "joined", "bypass", "error"):
@@ -156,6 +165,8 @@ class Metrics:
             self._pins.labels(result)
         for kind in ("returned", "spent"):
             self._tokens.labels(kind)
+        for result in HEDGED:
+            self._hedges.labels(result)
         for source in ("vote", "cache", "joined", "reference", "single", "passthrough"):
             self._overhead.labels(source)
         self.expect("other")
@@ -291,15 +302,25 @@ class Metrics:
         """The consistency rate of the latest questions, by model, policy and spread."""
         return self._ledger.rates()
 
-    def upstream(self, name: str, line: Line) -> "UpstreamMeter":
+    def retry_refused(self) -> None:
+        """Count a retry that the budget refused."""
+        self._refused_retries.inc()
+
+    def hedged(self, result: str) -> None:
+        """Count a sample that was asked of a second upstream: won or lost, or neither gave one."""
+        self._hedges.labels(result).inc()
+
+    def upstream(self, name: str, line: Line, breaker_state: Callable[[], float]) -> "UpstreamMeter":
         """The meter of one upstream."""
         self._upstream_queue.labels(name).set_function(lambda: line.waiting)
-        self._breaker.labels(name).set(0)
+        self._breaker.labels(name).set_function(breaker_state)
         return UpstreamMeter(
             seconds=self._upstream_seconds.labels(name),
             in_flight=self._upstream_in_flight.labels(name),
             is_up=self._upstream_up.labels(name),
             results={each: self._upstream_requests.labels(name, each) for each in RESULTS},
+            retries={each: self._retries.labels(name, each) for each in RETRIED},
+            ejections=self._ejections.labels(name),
         )
 
     def forget_upstream(self, name: str) -> None:

@@ -7,6 +7,8 @@ from gateway.telemetry.meters import Count, Level, Spread
 
 RESULTS = ("ok", "status", "unreachable", "timeout", "broken", "garbage", "cancelled")
 
+RETRIED = ("unreachable", "broken", "refused")
+
 
 class Line(Protocol):
     """Something that people stand in line for."""
@@ -25,11 +27,15 @@ class UpstreamMeter:
         in_flight: Level,
         is_up: Level,
         results: Mapping[str, Count],
+        retries: Mapping[str, Count],
+        ejections: Count,
     ) -> None:
         self._seconds = seconds
         self._in_flight = in_flight
         self._up = is_up
         self._results = results
+        self._retries = retries
+        self._ejections = ejections
         is_up.set(1)
 
     def started(self) -> None:
@@ -41,6 +47,14 @@ class UpstreamMeter:
         self._in_flight.dec()
         self._results[result].inc()
         self._seconds.observe(seconds)
+
+    def retried(self, reason: str) -> None:
+        """A call that failed here is made once more: unreachable, broken before it was heard, or refused."""
+        self._retries[reason].inc()
+
+    def ejected(self) -> None:
+        """Its breaker has opened."""
+        self._ejections.inc()
 
     def up(self, *, up: bool) -> None:
         """Note whether it can be reached."""

@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, Sink, TimedOut, Unreachable, UpstreamFailure
+from gateway.upstream.client import Broken, Call, Sink, TimedOut, Unheard, Unreachable, UpstreamFailure
 from gateway.wire.fields import Fields
 
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s; aiohttp would use it for 15.
@@ -39,7 +39,7 @@ class AiohttpClient:
             try:
                 return await self._send(self._fresh, call)
             except _StaleError as error:
-                raise Broken(str(error)) from error
+                raise Unheard(str(error)) from error
 
     def retire(self) -> None:
         """Nothing to be done: aiohttp closes a connection that was idle for some seconds by itself."""

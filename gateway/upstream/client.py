@@ -6,6 +6,8 @@ Whoever speaks HTTP to an upstream does it behind `Client`; nothing else in the 
   - Unreachable    no connection could be made; nothing was sent
   - TimedOut       connected, but nothing came in time
   - Broken         the connection broke, or what came was not HTTP
+    - Unheard      a new connection ended before the first byte of an answer
+    - TooLong      a body over its bound
 """
 
 from collections.abc import Callable, Sequence
@@ -38,6 +40,10 @@ class Broken(UpstreamFailure):
     """The connection broke, or what came was not HTTP."""
 
     reason = "broken"
+
+
+class Unheard(Broken):
+    """The connection ended before the first byte of an answer."""
 
 
 class TooLong(Broken):

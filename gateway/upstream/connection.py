@@ -12,7 +12,7 @@ from typing import cast
 import httptools
 
 from gateway.heads import Heads
-from gateway.upstream.client import Broken, UpstreamFailure
+from gateway.upstream.client import Broken, Unheard, UpstreamFailure
 from gateway.upstream.exchange import HttpExchange
 from gateway.wire.fields import Fields
 
@@ -24,10 +24,6 @@ _LONGEST_HEAD = 64 << 10
 
 # What the head of an answer says: its status and its fields.
 KnownHeads = Heads[tuple[int, Fields]]
-
-
-class Closed(Broken):
-    """The connection ended before the first byte of an answer, as one does that the server found idle."""
 
 
 class Connection(asyncio.Protocol):
@@ -146,7 +142,7 @@ class Connection(asyncio.Protocol):
         if exchange is None or exchange.is_whole:
             return
         if not self._received:
-            exchange.break_off(Closed(str(exc) if exc else "the server closed the connection"))
+            exchange.break_off(Unheard(str(exc) if exc else "the server closed the connection"))
         elif exc is None and exchange.has_head and _ends_with_connection(exchange):
             exchange.came(b"", is_last=True)
         else:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, Headers, TimedOut, Unreachable
-from gateway.upstream.connection import Closed, Connection, KnownHeads
+from gateway.upstream.client import Broken, Call, Headers, TimedOut, Unheard, Unreachable
+from gateway.upstream.connection import Connection, KnownHeads
 from gateway.upstream.exchange import HttpExchange
 from gateway.wire.fields import Fields
 
@@ -51,7 +51,7 @@ class HttpClient:
         if pooled is not None:
             try:
                 return await self._send(pooled, call, request)
-            except Closed:  # as one that its server found idle
+            except Unheard:  # as one that its server found idle
                 pass
         return await self._send(await self._connect(origin), call, request)
 

@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 
-from gateway.upstream.client import Call, Client, Headers, UpstreamFailure, read_all
+from gateway.upstream.client import Call, Client, Headers, Unreachable, UpstreamFailure, read_all
 from gateway.upstream.engines import named, routed
 
 PATIENCE = 5.0
@@ -46,18 +46,23 @@ class _OpenApi(msgspec.Struct):
 class Look:
     """What one look found. `models` maps each model to what tells it from another under the same name.
 
-    `engine` is one of `engines.DIALECTS`, None while the server has not listed its models.
+    `engine` is one of `engines.DIALECTS`, None while the server has not listed its models. A look that was
+    `is_silent` met with a connection, and with no answer on it that could be used.
     """
 
     reachable: bool
     models: Mapping[str, str]
     engine: str | None = None
+    is_silent: bool = field(default=False, compare=False)
 
 
 DOWN = Look(reachable=False, models={})
+SILENT = Look(reachable=False, models={}, is_silent=True)
 
 
-async def look(client: Client, url: str, headers: Headers, engine: str | None = None) -> Look:
+async def look(
+    client: Client, url: str, headers: Headers, engine: str | None = None, patience: float = PATIENCE
+) -> Look:
     """Ask for the models and the version, and for the routes where nothing else tells the engine.
 
     `engine` is what an earlier look or the configuration said: it holds where the models are signed by nobody known.
@@ -66,7 +71,7 @@ async def look(client: Client, url: str, headers: Headers, engine: str | None = 
     no models. `created` and `permission` are left out: vLLM makes them anew for each answer.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             status, body = await _get(client, url + "/v1/models", headers)
             if status != 200:
                 return Look(reachable=status < 500, models={})
@@ -74,8 +79,10 @@ async def look(client: Client, url: str, headers: Headers, engine: str | None = 
             version = await _version(client, url, headers)
             if models:
                 engine = named(_owners(models)) or engine or routed(await _routes(client, url, headers))
-    except (UpstreamFailure, TimeoutError):
+    except Unreachable:
         return DOWN
+    except (UpstreamFailure, TimeoutError):
+        return SILENT
     except _NOT_WHAT_WAS_ASKED:
         return Look(reachable=True, models={})
     described = {model.id: _describe(model, version) for model in models}
@@ -85,6 +92,25 @@ async def look(client: Client, url: str, headers: Headers, engine: str | None = 
 def fingerprint(descriptions: Iterable[str]) -> str:
     """A pool's fingerprint: what its servers say of a model, whatever their number, order and addresses."""
     return sha256(json.dumps(sorted(set(descriptions))).encode()).hexdigest()[:32]
+
+
+class _Seen(msgspec.Struct):
+    models: dict[str, str]
+    engine: str | None = None
+
+
+def write_look(seen: Look) -> str:
+    """What was seen as a text, for other processes."""
+    return msgspec.json.encode(_Seen(dict(seen.models), seen.engine)).decode()
+
+
+def read_look(text: str) -> Look | None:
+    """What another process saw; None for what is no such text."""
+    try:
+        seen = msgspec.json.decode(text, type=_Seen)
+    except _NOT_WHAT_WAS_ASKED:
+        return None
+    return Look(reachable=False, models=seen.models, engine=seen.engine)
 
 
 def _describe(model: _Model, version: str | None) -> str:

@@ -8,7 +8,8 @@ from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.client import Client
 from gateway.upstream.clients import is_proxied, open_client
-from gateway.upstream.pool import Pool, Upstream
+from gateway.upstream.pool import Pool
+from gateway.upstream.upstream import Upstream, Watch
 
 _FIRST_LOOK = 30.0  # seconds that new upstreams have to be looked at before they are used unseen
 
@@ -62,17 +63,19 @@ class Pools:
             await client.aclose()
 
     def _make(self, settings: Settings) -> Pool:
-        pool = Pool([self._upstream(each, settings.timeouts) for each in settings.upstreams], self._store)
+        watch = Watch(settings.breaker, settings.health)
+        upstreams = [self._upstream(each, settings.timeouts, watch) for each in settings.upstreams]
+        pool = Pool(upstreams, self._store, interval=settings.health.interval)
         self._looking[pool] = asyncio.create_task(pool.keep_looking())
         return pool
 
-    def _upstream(self, settings: UpstreamSettings, timeouts: Timeouts) -> Upstream:
+    def _upstream(self, settings: UpstreamSettings, timeouts: Timeouts, watch: Watch) -> Upstream:
         """The one that is there already, with all that is known of it, unless something has changed."""
         client = self._client(settings, timeouts)
         for known in self._pool.upstreams:
-            if known.settings == settings and known.client is client:
+            if known.settings == settings and known.client is client and known.watch == watch:
                 return known
-        return Upstream(settings, client, self._metrics)
+        return Upstream(settings, client, self._metrics, watch)
 
     def _client(self, upstream: UpstreamSettings, timeouts: Timeouts) -> Client:
         kind = timeouts, upstream.ca_file, is_proxied(upstream.url)

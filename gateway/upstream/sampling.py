@@ -1,16 +1,19 @@
 """One sample: ask an upstream, read all of its answer, say what came: Sample or Abstention."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Launch
+from gateway.upstream.attempts import Attempts
 from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, field, read_all
-from gateway.upstream.pool import Upstream
+from gateway.upstream.retries import Allowance, Failed, refused, unanswered
 from gateway.upstream.slots import Slots
+from gateway.upstream.turns import Turn
+from gateway.upstream.upstream import Upstream
 from gateway.wire.answers import is_stream
 from gateway.wire.forms.form import Form
 from gateway.wire.headers import passed_back
@@ -24,6 +27,7 @@ class Asked:
     form: Form
     headers: Headers  # the client's, less what belongs to the connection
     body: Callable[[Launch, str], bytes]  # by sample and engine
+    again: Allowance  # retries that its samples share
     asks_margin: bool = False  # whether log-probabilities are taken out of the answer again
 
 
@@ -45,23 +49,47 @@ class Bounds:
 async def take_sample(
     launch: Launch,
     asked: Asked,
-    turn: Sequence[Upstream],
+    turn: Turn,
     slots: Slots,
     bounds: Bounds,
     listener: Listener | None = None,
 ) -> Sample | Abstention:
     """Sample `launch.index` from the upstream whose turn it is; every failure is an Abstention.
 
+    What is safe to repeat is asked once more, of another upstream if there is one, as far as the request's
+    allowance goes: where nothing was sent, not a byte was heard, or the server refused to begin.
+    """
+    upstream = turn.pick(launch.index)
+    if upstream is None:
+        return Abstention(launch.index, "reference")  # no such lane is up and trusted
+    attempts, ends = Attempts(turn, asked.again, upstream, launch.index), perf_counter() + bounds.total
+    outcome, failed = await _take(launch, asked, upstream, slots, bounds, listener)
+    while failed is not None and attempts.go_on(failed, within=ends - perf_counter()):
+        await asyncio.sleep(attempts.pause)
+        left = replace(bounds, total=max(ends - perf_counter(), 0))
+        outcome, failed = await _take(launch, asked, attempts.upstream, slots, left, listener)
+    return outcome
+
+
+async def _take(
+    launch: Launch,
+    asked: Asked,
+    upstream: Upstream,
+    slots: Slots,
+    bounds: Bounds,
+    listener: Listener | None,
+) -> tuple[Sample | Abstention, Failed | None]:
+    """Ask one upstream, in its turn; also whether that may be done once more.
+
     It stands in line for the upstream first, so that a slow one does not hold places that others could use.
     """
-    upstream = turn[launch.index % len(turn)]
     began = perf_counter()
     if not await _stand_in_line(upstream.slots, bounds, bounds.patience):
-        return _overloaded(launch.index, upstream)
+        return _overloaded(launch.index, upstream), None
     try:
         left = bounds.patience - (perf_counter() - began)
         if not await _stand_in_line(slots, bounds, left):
-            return _overloaded(launch.index, upstream)
+            return _overloaded(launch.index, upstream), None
         try:
             return await _ask(launch, asked, upstream, bounds, listener)
         finally:
@@ -76,12 +104,12 @@ async def _stand_in_line(slots: Slots, bounds: Bounds, patience: float) -> bool:
 
 async def _ask(
     launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds, listener: Listener | None
-) -> Sample | Abstention:
+) -> tuple[Sample | Abstention, Failed | None]:
     url, body = upstream.settings.url + asked.form.path, asked.body(launch, upstream.engine)
     call = Call("POST", url, upstream.dress(asked.headers), body)
     began = perf_counter()
-    result = "cancelled"
-    upstream.meter.started()
+    result, status, failed = "cancelled", 0, None
+    ticket = upstream.began()
     try:
         async with asyncio.timeout(bounds.total):
             exchange = await upstream.client.send(call)
@@ -91,20 +119,22 @@ async def _ask(
             finally:
                 exchange.close()
         outcome = _outcome(launch.index, asked, exchange, answer, upstream)
-        result = "ok" if isinstance(outcome, Sample) else outcome.reason
-        upstream.mark(up=True)
+        if isinstance(outcome, Sample):
+            result, status = "ok", 200
+        else:
+            result, status = outcome.reason, outcome.status or exchange.status
+            failed = refused(exchange.status, exchange.headers)
     except UpstreamFailure as failure:
-        result = failure.reason
-        if result == "unreachable":
-            upstream.mark(up=False)
+        result, failed = failure.reason, unanswered(failure)
         outcome = Abstention(launch.index, result, detail=str(failure).encode(), upstream=upstream.name)
     except TimeoutError:
         result = "timeout"
         detail = f"no whole answer within {bounds.total:g} s".encode()
         outcome = Abstention(launch.index, result, detail=detail, upstream=upstream.name)
     finally:
-        upstream.meter.ended(result, perf_counter() - began)
-    return outcome
+        after = failed.retry_after if failed else None
+        upstream.ended(ticket, result, perf_counter() - began, status, after)
+    return outcome, failed
 
 
 def _is_heard(exchange: Exchange) -> bool:

@@ -1,10 +1,14 @@
 """Which header fields go through, and the ones that the gateway adds."""
 
+import re
 from collections.abc import Iterable, Mapping
+from email.utils import parsedate_to_datetime
 
 from gateway.core.pin import Pin
 
 Pairs = list[tuple[str, str]]
+
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 # Fields that belong to one connection (RFC 9110, section 7.6.1), or that a proxy makes anew.
 CONNECTION = frozenset({
@@ -56,6 +60,24 @@ def passed_back(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ..
         for name, value in headers
         if name.startswith(("x-ratelimit-", "retry-after", "openai-", "anthropic-")) or name == "content-type"
     )
+
+
+def retry_after(headers: Iterable[tuple[str, str]]) -> float | None:
+    """Seconds after which the upstream wants to be asked again (RFC 9110, section 10.2.3); None if it says nothing.
+
+    Milliseconds, which OpenAI's servers send as well, go first. Names in lower case.
+    """
+    fields = dict(headers)
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        text = fields.get(name, "").strip()
+        if _NUMBER.fullmatch(text):
+            return float(text) * unit
+    try:
+        wanted = parsedate_to_datetime(fields["retry-after"])
+        now = parsedate_to_datetime(fields["date"])
+        return max(0.0, (wanted - now).total_seconds())
+    except (KeyError, TypeError, ValueError):  # TypeError: one with a time zone and one without
+        return None
 
 
 def passed_through(headers: Iterable[tuple[str, str]]) -> Pairs:

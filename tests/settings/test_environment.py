@@ -139,7 +139,7 @@ def test_an_empty_variable_counts_as_absent() -> None:
         ("SCG_UPSTREAMS__A__URL", "no such setting; known: SCG_UPSTREAMS__0"),
         ("SCG_PAGE__SIZE", "no such setting; SCG_PAGE has no parts"),
         ("SCG_POLICIES____K", "no such setting; SCG_POLICIES has no parts"),
-        ("SCG_", "no such setting; known: SCG_CACHE, "),
+        ("SCG_", "no such setting; known: SCG_BREAKER, "),
     ],
 )
 def test_unknown_variables(name: str, said: str) -> None:

@@ -26,7 +26,8 @@ def test_the_shipped_schema_is_up_to_date() -> None:
 def test_it_has_exactly_the_documented_keys() -> None:
     """Nothing undocumented can be configured at the top."""
     expected = (
-        "host port upstreams cache vote policies routes timeouts limits keys keys_file page workers drain log"
+        "host port upstreams cache vote policies routes timeouts health breaker retries limits keys keys_file "
+        "page workers drain log"
     )
     assert set(expected.split()) == set(SCHEMA["properties"])
     assert SCHEMA["additionalProperties"] is False
@@ -39,6 +40,9 @@ def test_it_has_exactly_the_documented_keys() -> None:
         ("CacheSection", "url ttl memory timeout prefix"),
         ("RouteSection", "model policy"),
         ("TimeoutsSection", "connect first_byte idle total"),
+        ("HealthSection", "interval timeout"),
+        ("BreakerSection", "failures cooldown"),
+        ("RetriesSection", "limit budget backoff max_wait hedge"),
         ("LimitsSection", "max_k max_body max_in_flight max_samples_in_flight"),
         ("DrainSection", "delay timeout"),
         ("LogSection", "format level rounds prompts"),

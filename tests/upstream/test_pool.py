@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -15,8 +14,9 @@ from gateway.store.memory import MemoryStore
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.looks import Look
-from gateway.upstream.pool import Pool, Upstream
+from gateway.upstream.pool import Pool
 from gateway.upstream.pools import Pools
+from gateway.upstream.upstream import Upstream
 from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import Reply, open_upstream
@@ -259,67 +259,6 @@ async def test_candidates_as_configured(model: str, candidates: list[str]) -> No
         assert not pool.upstreams[0].serves("Qwen3-8b")
 
 
-def turns(pool: Pool, model: str, number: int) -> list[list[str]]:
-    return [names(pool.turn(model)) for _ in range(number)]
-
-
-async def test_turns_rotate() -> None:
-    """Each round starts at the next server, and goes round the circle."""
-    async with pool_of(at(name="a"), at(name="b"), at(name="c")) as pool:
-        sees(pool, ["m"], ["m"], ["m"])
-        assert [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"], ["a", "b", "c"]] == turns(pool, "m", 4)
-
-
-async def test_turns_skip_who_is_down() -> None:
-    """A server that is down has no turn, until all are: then all have."""
-    async with pool_of(at(name="a"), at(name="b"), at(name="c")) as pool:
-        sees(pool, ["m"], ["m"], ["m"])
-        pool.upstreams[1].mark(up=False)
-        assert [["a", "c"], ["c", "a"]] == sorted(turns(pool, "m", 2))
-        assert ["b"] == pool.down
-        pool.upstreams[0].mark(up=False)
-        assert [["c"], ["c"]] == turns(pool, "m", 2)
-        pool.upstreams[2].mark(up=False)
-        assert {"a", "b", "c"} == {turn[0] for turn in turns(pool, "m", 3)}
-        pool.upstreams[1].mark(up=True)
-        assert [["b"], ["b"]] == turns(pool, "m", 2)
-
-
-async def test_turns_are_among_candidates() -> None:
-    """Only those that serve the model have a turn, down or not, as long as one does."""
-    async with pool_of(at(name="a"), at(name="b"), at(name="c")) as pool:
-        sees(pool, ["m"], ["n"], ["n"])
-        assert [["a"], ["a"]] == turns(pool, "m", 2)
-        pool.upstreams[0].mark(up=False)
-        assert [["a"], ["a"]] == turns(pool, "m", 2)
-        assert [["b", "c"], ["c", "b"]] == sorted(turns(pool, "n", 2))
-
-
-async def test_one_server_has_every_turn() -> None:
-    """A pool's only server answers for everything, up or down."""
-    async with pool_of(at(models=("other",))) as pool:
-        pool.upstreams[0].mark(up=False)
-        assert [["a"]] * 2 == turns(pool, "m", 2)
-
-
-async def test_lanes_are_kept_apart() -> None:
-    """The fast lane's turns never meet a reference upstream, nor the other way round."""
-    reference, doubted = (at(name=name, lane="reference", trust=name == "ref") for name in ("ref", "new"))
-    async with pool_of(at(name="a"), reference, at(name="b"), doubted) as pool:
-        sees(pool, ["m"], ["m"], ["m"], ["m"])
-        assert [["a", "b"], ["b", "a"]] == turns(pool, "m", 2)
-        assert ["ref"] == names(pool.turn("m", "reference"))
-
-
-async def test_a_reference_lane_alone_serves_all() -> None:
-    """Where every upstream is a reference lane they answer for both; a fast one never is a reference."""
-    async with pool_of(*(at(name=name, lane="reference", trust=True) for name in "rs")) as pool:
-        assert ["r", "s"] == sorted(names(pool.turn("m")))
-        assert ["r", "s"] == sorted(names(pool.turn("m", "reference")))
-    async with pool_of(at(name="a")) as pool:
-        assert [] == names(pool.turn("m", "reference"))
-
-
 @pytest.mark.parametrize(
     ("answers", "doubt"),
     [
@@ -334,7 +273,7 @@ async def test_a_reference_lane_is_probed(answers: tuple[doubles.Answer, ...], d
     async with open_upstream(*answers) as far, pool_of(at(far.url, lane="reference")) as pool:
         await pool.look()
         await pool.upstreams[0].probe()
-        assert [not doubt] == [bool(pool.turn("m", "reference"))]
+        assert [not doubt] == [pool.turn("m", "reference").pick() is not None]
         assert doubt in pool.doubted.get("a", "")
 
 
@@ -403,7 +342,8 @@ async def test_an_open_pool_looks_by_itself() -> None:
         async with open_pools(Metrics(registry)) as pools:
             pool = pools.open(settings)
             await pool.first_look.wait()
-            assert (["away"], ["here"]) == (pool.down, names(pool.turn("m")))
+            chosen = pool.turn("m").pick()
+            assert (["away"], "here") == (pool.down, chosen and chosen.name)
             assert [1.0, 0.0] == [
                 registry.get_sample_value("scg_upstream_up", {"upstream": name}) for name in ("here", "away")
             ]
@@ -439,4 +379,4 @@ async def test_a_host_that_is_no_name_is_down() -> None:
     async with pool_of(at("http://a..b"), at("http://nowhere.invalid", "b")) as pool:
         await pool.look()
         assert ["a", "b"] == pool.down
-        assert ["a", "b"] == names([*islice(pool.turn("m"), 2)])
+        assert pool.turn("m").pick() in pool.upstreams

@@ -12,12 +12,14 @@ from prometheus_client import CollectorRegistry
 
 from gateway.core.ballot import Abstention, Reply, Sample
 from gateway.core.round import Launch
-from gateway.settings.model import Timeouts, UpstreamSettings
+from gateway.settings.model import RetrySettings, Timeouts, UpstreamSettings
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.aiohttp_client import AiohttpClient
-from gateway.upstream.pool import Upstream
+from gateway.upstream.retries import Retries
 from gateway.upstream.sampling import Asked, Bounds, Listener, take_sample
 from gateway.upstream.slots import Slots
+from gateway.upstream.turns import LoneTurn
+from gateway.upstream.upstream import Upstream
 from gateway.wire.forms import completions as forms
 from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
@@ -34,7 +36,9 @@ def body(launch: Launch, _engine: str, *, stream: bool = False) -> bytes:
     return json.dumps({"model": "m", "messages": [], "seed": launch.seed, "stream": stream}).encode()
 
 
-ASKED = Asked(forms.CHAT, [("authorization", "Bearer client"), ("content-type", "application/json")], body)
+ONCE = Retries(RetrySettings(limit=0), Metrics(CollectorRegistry()))
+HEADERS = [("authorization", "Bearer client"), ("content-type", "application/json")]
+ASKED = Asked(forms.CHAT, HEADERS, body, ONCE.allow())
 
 
 @dataclass
@@ -53,7 +57,7 @@ class Desk:
         listener: Listener | None = None,
     ) -> Sample | Abstention:
         launch = Launch(index, 100 + index)
-        return await take_sample(launch, asked, [self.upstream], self.slots, bounds, listener)
+        return await take_sample(launch, asked, LoneTurn(self.upstream), self.slots, bounds, listener)
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, {"upstream": "u", **labels})
@@ -137,21 +141,6 @@ async def test_the_upstreams_own_key() -> None:
         await near.take()
         assert ("Bearer own", "a") == (far.seen[0].headers["authorization"], far.seen[0].headers["x-team"])
         assert "client" not in str(far.seen[0].headers)
-
-
-async def test_each_index_asks_another_upstream() -> None:
-    """Sample i asks the upstream i places on, round the circle."""
-    async with (
-        open_upstream("a") as one,
-        open_upstream("b") as other,
-        desk(one.url) as first,
-        desk(other.url) as second,
-    ):
-        turn = [first.upstream, second.upstream]
-        taken = [await take_sample(Launch(index, 0), ASKED, turn, Slots(None), BOUNDS) for index in range(4)]
-        assert ["a", "b", "a", "b"] == [
-            sample.reply.content for sample in taken if isinstance(sample, Sample)
-        ]
 
 
 # Listening.
