@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 from unicodedata import normalize
 
 from gateway.core.answer import regex, rules
@@ -15,8 +16,7 @@ from gateway.core.answer.number import last_number
 from gateway.core.answer.thinking import after_thinking
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The part of an answer that can be voted on, and how it ended. Reasoning is no part of it."""
 
     content: str
@@ -71,8 +71,7 @@ class Abstention:
         return self.status is not None and 400 <= self.status < 500 and self.status not in {408, 425, 429}
 
 
-@dataclass(frozen=True, slots=True)
-class Ballot:
+class Ballot(NamedTuple):
     """A sample's vote."""
 
     sample: Sample
@@ -80,8 +79,7 @@ class Ballot:
     text: str  # exact: equal strings are copies
 
 
-@dataclass(frozen=True, slots=True)
-class Spoiled:
+class Spoiled(NamedTuple):
     """A sample without an answer that could be extracted: no vote, but counted in the denominator."""
 
     sample: Sample

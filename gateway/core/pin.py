@@ -1,12 +1,11 @@
 """A verdict as it is kept and given out: the winner's bytes and what is said of them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.vote import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """The one answer to a question. `body` is the winner's, byte for byte, in the form in which it came."""
 
     body: bytes

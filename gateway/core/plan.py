@@ -1,6 +1,6 @@
 """What one round will do: how many samples, with which seeds, judged how."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.answer.rules import resolve
 from gateway.core.policy import Policy
@@ -20,21 +20,20 @@ class Plan:
     question: bytes  # digest of canonical body and seed: what breaks ties
     has_tools: bool = False  # tools that the answer may call
     wants_json: bool = False
+    answer: str = field(init=False)  # the answer rule of this round: the policy's, `auto` resolved
+    rule: StopRule = field(init=False)
 
-    @property
-    def answer(self) -> str:
-        """The answer rule of this round: the policy's, `auto` resolved."""
-        return resolve(self.policy.answer, has_tools=self.has_tools, wants_json=self.wants_json)
+    def __post_init__(self) -> None:
+        """What follows from the rest."""
+        policy = self.policy
+        answer = resolve(policy.answer, has_tools=self.has_tools, wants_json=self.wants_json)
+        object.__setattr__(self, "answer", answer)
+        object.__setattr__(self, "rule", StopRule(policy.stop, policy.quorum, policy.min_agreement))
 
     @property
     def tries_one(self) -> bool:
         """Whether one sample is asked for alone, to be accepted by its margin: greedy ones can only repeat it."""
         return self.greedy and self.policy.accept_margin is not None and self.policy.k > 1
-
-    @property
-    def rule(self) -> StopRule:
-        """The stop rule of this round."""
-        return StopRule(self.policy.stop, self.policy.quorum, self.policy.min_agreement)
 
     def seed_of(self, index: int) -> int:
         """Sample i samples with seed + i, as the engines' own `n` does; within int64, which they take."""

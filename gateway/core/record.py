@@ -1,6 +1,6 @@
 """What telemetry is told of a round: one frozen record, made when the round has ended."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.core.answer.rules import CALLS_OR_JSON, CALLS_OR_TEXT
 from gateway.core.ballot import Ballot
@@ -12,8 +12,7 @@ from gateway.core.vote import Verdict
 _WITH_FIELDS = frozenset({"json", "tool_calls", CALLS_OR_JSON, CALLS_OR_TEXT})
 
 
-@dataclass(frozen=True, slots=True)
-class RoundRecord:
+class RoundRecord(NamedTuple):
     """A round as metrics and logs see it; no prompt and no answer in it."""
 
     key: str

@@ -12,7 +12,7 @@ performs its actions as it likes. So a test can replay any order of arrival.
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.core.ballot import Abstention, Ballot, Sample, Spoiled, cast
 from gateway.core.failure import NoneAgrees, NoReference, NoSamples
@@ -137,7 +137,7 @@ class Round:
         if self._is_lost(standing):
             return self._end(self._without_quorum())
         if self._is_accepted():
-            return self._end(replace(decide(self._ballots, 1, 1, self.plan.question), k=self._size))
+            return self._end(decide(self._ballots, 1, 1, self.plan.question)._replace(k=self._size))
         if self._rule.decided(standing):
             return self._judge(self._verdict())
         missing = self._rule.needed(standing) - len(self._in_flight)
@@ -160,12 +160,12 @@ class Round:
         """The vote's verdict with the reference sample for its winner. There is no second one if none came."""
         if isinstance(outcome, Sample):
             came = "came" if isinstance(cast(outcome, self.plan.answer), Ballot) else "spoiled"
-            return replace(
-                disputed, winner=outcome, arbitration=came, tokens=disputed.tokens + outcome.reply.tokens
+            return disputed._replace(
+                winner=outcome, arbitration=came, tokens=disputed.tokens + outcome.reply.tokens
             )
         if self.plan.policy.reference_fallback == "error":
             return NoReference(disputed, outcome)
-        return replace(disputed, arbitration="failed")
+        return disputed._replace(arbitration="failed")
 
     def _leads(self) -> Collection[int]:
         """Votes of each answer that may win."""

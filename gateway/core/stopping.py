@@ -16,14 +16,13 @@ replaces, each further one leaves the full vote a sample shorter. Two equal samp
 other two launched never came; `min_ballots: 3` refuses that.
 """
 
-from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from math import comb
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where a round stands, as counts of samples."""
 
     lead: int  # votes of the leading answer
@@ -34,8 +33,7 @@ class Standing:
 
     def with_votes(self, more: int) -> "Standing":
         """The same round once `more` of the outstanding samples have voted for the leader."""
-        return replace(
-            self,
+        return self._replace(
             lead=self.lead + more,
             ballots=self.ballots + more,
             outstanding=self.outstanding - more,
@@ -43,8 +41,7 @@ class Standing:
 
     def with_dissent(self, more: int) -> "Standing":
         """Once `more` of them have voted for answers that nobody else gave, which takes a leader to dissent from."""
-        return replace(
-            self,
+        return self._replace(
             second=max(self.second, min(more, 1)),
             ballots=self.ballots + more,
             outstanding=self.outstanding - more,
@@ -52,11 +49,10 @@ class Standing:
 
     def with_spoiled(self, more: int) -> "Standing":
         """Once `more` of them were spoiled."""
-        return replace(self, spoiled=self.spoiled + more, outstanding=self.outstanding - more)
+        return self._replace(spoiled=self.spoiled + more, outstanding=self.outstanding - more)
 
 
-@dataclass(frozen=True, slots=True)
-class StopRule:
+class StopRule(NamedTuple):
     """A policy's rule, with the two conditions that no rule may cut short: quorum and agreement."""
 
     stop: str  # all | unbeatable | beta:C

@@ -6,8 +6,8 @@ candidates give the same verdict in every round.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from gateway.core.ballot import Ballot, Sample, Spoiled
 from gateway.core.divergence import divergence
@@ -16,8 +16,7 @@ Vote = Ballot | Spoiled
 Agrees = Callable[[Sample], bool]  # whether a sample agrees with all that a live stream has shown
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """Votes per candidate, most votes first."""
 
     counts: tuple[tuple[str, int], ...]
@@ -33,8 +32,7 @@ class Tally:
         return self.counts[1][1] if len(self.counts) > 1 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The result of a round: the winning sample and how sure one may be of it.
 
     After an arbitration the winner is the reference sample, and all figures but the tokens are still the vote's.

@@ -1,7 +1,6 @@
 """What operators and probes ask: health, readiness, metrics, models, pins."""
 
 import asyncio
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -78,7 +77,7 @@ async def get_pin(gateway: Gateway, request: Request, trace: Trace) -> Answer:
     found = await gateway.store.get(key)
     if found is None:
         raise NotFound(f"nothing is pinned under {key}")
-    pin = asdict(found.pin)
+    pin = found.pin._asdict()
     pin["body"] = found.pin.body.decode(errors="replace")
     return _json({"key": key, "ttl": round(found.ttl, 3), "where": found.where, **pin})
 

@@ -37,7 +37,20 @@ class Wanted:
     tenant: str
     cache_control: frozenset[str]
     asked: int = 0  # the k that it would have, where pressure left it one sample; else 0
+    plan: Plan = field(init=False, compare=False, repr=False)  # the round that answers it
     _keys: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # by fingerprint
+
+    def __post_init__(self) -> None:
+        """What follows from the rest."""
+        plan = Plan(
+            self.policy,
+            self.question.seed,
+            self.greedy,
+            self.question.digest,
+            has_tools=self.has_tools,
+            wants_json=self.wants_json,
+        )
+        object.__setattr__(self, "plan", plan)
 
     def key(self, fingerprint: str) -> str:
         """The key of this request before a pool with this fingerprint."""
@@ -60,18 +73,6 @@ class Wanted:
     def is_shared(self, key: str) -> bool:
         """Whether it takes part in the cache and in flights at all."""
         return bool(key) and self.policy.cache and "no-store" not in self.cache_control
-
-    @property
-    def plan(self) -> Plan:
-        """The round that answers it."""
-        return Plan(
-            self.policy,
-            self.question.seed,
-            self.greedy,
-            self.question.digest,
-            has_tools=self.has_tools,
-            wants_json=self.wants_json,
-        )
 
     @property
     def asks_margin(self) -> bool:

@@ -7,7 +7,6 @@ The first word is the format's version, the second a checksum of all that follow
 otherwise are no pin of ours, and bytes that were damaged are none any more. Both read as none.
 """
 
-from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 from zlib import crc32
 
@@ -23,9 +22,9 @@ def _header() -> type[msgspec.Struct]:
     """A pin without its body, in the order of a pin's fields. What has a default there may be absent."""
     hints = get_type_hints(Pin)
     members: list[Any] = [
-        (field.name, hints[field.name], *([] if field.default is MISSING else [field.default]))
-        for field in fields(Pin)
-        if field.name != "body"
+        (name, hints[name], *([Pin._field_defaults[name]] if name in Pin._field_defaults else []))
+        for name in Pin._fields
+        if name != "body"
     ]
     return msgspec.defstruct("_Header", members)
 

@@ -1,15 +1,13 @@
 """What a store does. Memory and Redis keep the same promises, tested by the same contract."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.core.pin import Pin
 from gateway.core.rate import Draw, Level
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A pin and how long it still lives, in seconds; `where` is memory or redis."""
 
     pin: Pin

@@ -320,7 +320,7 @@ def test_a_verdict_is_a_function_of_the_votes_cast(game: Game, data: st.DataObje
     verdict, vote = one.round.result, vote_of(one.round)
     if isinstance(verdict, Verdict) and vote is not None and verdict.outcome != "single":
         assert (
-            replace(vote, winner=verdict.winner, arbitration=verdict.arbitration, tokens=verdict.tokens)
+            vote._replace(winner=verdict.winner, arbitration=verdict.arbitration, tokens=verdict.tokens)
             == verdict
         )
         assert verdict.arbitration in {"came", "spoiled"} or verdict.winner == vote.winner

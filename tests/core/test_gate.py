@@ -1,7 +1,5 @@
 """Which verdicts are a disagreement, and which may be pinned."""
 
-from dataclasses import replace
-
 import pytest
 
 from gateway.core.ballot import Ballot, Reply, Sample
@@ -96,13 +94,13 @@ def test_too_few_ballots(finish: str, pin_truncated: str) -> None:
 )
 def test_after_an_arbitration(arbitration: str, quorum: int, refusal: str | None) -> None:
     """A reference sample with an answer is pinned whatever the vote came to, what stands in for it never."""
-    arbitrated = replace(verdict("41", "42", quorum=quorum), arbitration=arbitration)
+    arbitrated = verdict("41", "42", quorum=quorum)._replace(arbitration=arbitration)
     assert refusal == refusal_to_pin(arbitrated, Policy(), None)
 
 
 def test_a_cut_reference_sample() -> None:
     """How the reference sample ended counts as for any winner."""
-    cut = replace(verdict("41", finish="length"), arbitration="came")
+    cut = verdict("41", finish="length")._replace(arbitration="came")
     assert refusal_to_pin(cut, Policy(), None) == "truncated"
 
 

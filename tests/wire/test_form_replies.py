@@ -1,7 +1,6 @@
 """What each form reads of an answer."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,8 +22,8 @@ CALLED = Reply("", calls=(("add", '{"sum":"5"}'),), finish="tool_calls", tokens=
 
 # vLLM calls a forced tool's end "stop" in OpenAI's first form.
 RECORDED = {
-    "chat": CUT, "chat_stream_usage": CUT, "chat_stream": replace(CUT, tokens=0), "chat_end": ENDED,
-    "chat_tool": replace(CALLED, finish="stop"), "chat_tool_stream": replace(CALLED, finish="stop"),
+    "chat": CUT, "chat_stream_usage": CUT, "chat_stream": CUT._replace(tokens=0), "chat_end": ENDED,
+    "chat_tool": CALLED._replace(finish="stop"), "chat_tool_stream": CALLED._replace(finish="stop"),
     "completions": CUT, "completions_stream": CUT,
     "responses": CUT, "responses_stream": CUT, "responses_end": ENDED, "responses_tool": CALLED,
     "responses_tool_stream": CALLED,

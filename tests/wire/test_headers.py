@@ -1,7 +1,5 @@
 """Which header fields go where."""
 
-from dataclasses import replace
-
 import pytest
 from multidict import CIMultiDict
 
@@ -121,14 +119,14 @@ def test_describe() -> None:
 )
 def test_agreement_has_two_decimals(agreement: float, shown: str) -> None:
     """Agreement is shown with two decimals."""
-    assert shown == describe(replace(PIN, agreement=agreement), "vote", "")["x-consistency-agreement"]
+    assert shown == describe(PIN._replace(agreement=agreement), "vote", "")["x-consistency-agreement"]
 
 
 def test_what_is_not_known_is_not_described() -> None:
     """Without a key or a difference those fields are absent; a difference at the first character is 0."""
-    described = describe(replace(PIN, divergence=None), "single", "")
+    described = describe(PIN._replace(divergence=None), "single", "")
     assert {"x-consistency-key", "x-consistency-divergence"}.isdisjoint(described)
-    assert "0" == describe(replace(PIN, divergence=0), "vote", "")["x-consistency-divergence"]
+    assert "0" == describe(PIN._replace(divergence=0), "vote", "")["x-consistency-divergence"]
 
 
 def test_as_comment() -> None:
