@@ -160,24 +160,31 @@ def _read_config(folder: Path) -> "PretrainedConfig":
     try:
         plan: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"--model {folder}: {_first_line(error)}") from error
+        raise UsageError(f"--model {folder}: its config.json cannot be used: {_first_line(error)}") from error
     return plan
 
 
 def _read_network(folder: Path, dtype: torch.dtype) -> nn.Module:
-    """Load every weight, or refuse: transformers would fill the gaps of half a checkpoint at random."""
+    """Load every weight, or refuse: transformers would fill the gaps of half a checkpoint at random.
+
+    Misshapen ones are let through to be named here; its own error names none.
+    """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UsageError(f"--model {folder}: {_first_line(error)}") from error
+        raise UsageError(f"--model {folder}: its weights cannot be read: {_first_line(error)}") from error
     network: nn.Module
     network, report = loaded
-    gaps = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
+    gaps = sorted(report["missing_keys"]) + sorted(name for name, *_ in report["mismatched_keys"])
     if gaps:
         raise UsageError(f"--model {folder}: {len(gaps)} weights are missing or misshapen, {gaps[0]} first")
     return network

@@ -31,7 +31,8 @@ class Tokenizer:
             backend = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:
             # The Rust tokenizer raises bare Exception for a broken file.
-            raise UsageError(f"--model {folder}: {str(error).strip().splitlines()[0]}") from error
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(f"--model {folder}: its tokenizer cannot be read: {reason}") from error
         # The first call may reset truncation, which must not happen while another thread decodes.
         backend.encode("warm", add_special_tokens=False)
         own = backend.eos_token_id

@@ -1,10 +1,12 @@
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Callable
 from http.client import IncompleteRead
 from pathlib import Path
 from typing import IO
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 from backend.__main__ import main
+from backend.torch.config import DEMO_FOLDER
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,6 +51,48 @@ def test_bad_usage(arguments: list[str], names: str, capsys: pytest.CaptureFixtu
 
     output = capsys.readouterr()
     assert names in output.err
+    assert (1, "") == (output.err.count("\n"), output.out)
+
+
+def halve(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def configure(file: Path, **members: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | members))
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "no config.json in it"),
+        (lambda folder: halve(folder / "model.safetensors"), "its weights cannot be read"),
+        (lambda folder: halve(folder / "tokenizer.json"), "its tokenizer cannot be read"),
+        (
+            lambda folder: configure(folder / "config.json", num_hidden_layers=9),
+            "weights are missing or misshapen",
+        ),
+        (
+            lambda folder: configure(folder / "config.json", model_type="abacus"),
+            "does not recognize this architecture",
+        ),
+    ],
+)
+def test_a_folder_that_cannot_be_served(
+    spoil: Callable[[Path], None], reason: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that is half there, or of an unknown architecture: nothing but one line on stderr, exit code 2."""
+    folder = tmp_path / "model"
+    shutil.copytree(DEMO_FOLDER, folder)
+    spoil(folder)
+
+    assert 2 == _exit_code(["torch", "--model", str(folder), "--device", "cpu", "--port", "0"])
+
+    output = capfd.readouterr()
+    assert output.err.startswith(f"backend torch: --model {folder}: ")
+    assert reason in output.err
     assert (1, "") == (output.err.count("\n"), output.out)
 
 

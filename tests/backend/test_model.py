@@ -62,13 +62,20 @@ def test_half_of_the_weights(folder: Path) -> None:
     assert "missing" in refusal(folder)
 
 
-@pytest.mark.parametrize("change", [{"model_type": "nothing"}, {"hidden_size": 128}, {"model_type": "mamba"}])
-def test_configurations_that_do_not_fit(folder: Path, change: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model_type": "nothing"}, "does not recognize this architecture"),
+        ({"hidden_size": 128}, "weights are missing or misshapen, model."),
+        ({"model_type": "mamba"}, "layers of kind linear_attention are not supported"),
+    ],
+)
+def test_configurations_that_do_not_fit(folder: Path, change: dict[str, object], reason: str) -> None:
     """An unknown architecture, one that is no attention model, and shapes unlike the weights' are refused."""
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
 
-    refusal(folder)
+    assert reason in refusal(folder)
 
 
 def test_a_context_longer_than_the_models() -> None:
