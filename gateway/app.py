@@ -12,9 +12,12 @@ from gateway.serving.edge import Edge
 from gateway.serving.gateway import Gateway
 from gateway.serving.keyring import keyring_of
 from gateway.serving.reader import Reader
+from gateway.serving.summary import SUMMARY, encode_summary
 from gateway.settings.model import Settings
 from gateway.store.open import open_store
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.siblings import METRICS, Answers, Siblings
+from gateway.telemetry.totals import encode_totals
 from gateway.upstream.pools import Pools
 from gateway.upstream.retries import Retries
 from gateway.upstream.slots import Slots
@@ -30,6 +33,14 @@ class Succession:
     def __init__(self, gateway: Gateway, pools: Pools) -> None:
         self.gateway = gateway
         self._pools = pools
+
+    @property
+    def answers(self) -> Answers:
+        """What the other workers may ask this one."""
+        return {
+            METRICS: lambda: encode_totals(self.gateway.metrics.totals),
+            SUMMARY: lambda: encode_summary(self.gateway),
+        }
 
     async def renew(self, settings: Settings) -> None:
         """Let these settings take effect, once what is new among the upstreams has been looked at."""
@@ -55,8 +66,8 @@ class Succession:
 
 
 @asynccontextmanager
-async def open_succession(settings: Settings) -> AsyncIterator[Succession]:
-    """Every part, connected."""
+async def open_succession(settings: Settings, siblings: Siblings | None = None) -> AsyncIterator[Succession]:
+    """Every part, connected; `siblings` are the other workers, where there are any."""
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), _policies(settings))
         store = open_store(settings.cache, metrics)
@@ -67,10 +78,15 @@ async def open_succession(settings: Settings) -> AsyncIterator[Succession]:
         keyring = keyring_of(settings.keys, metrics)
         retries = Retries(settings.retries, metrics)
         pool, reader = pools.open(settings), Reader(settings)
-        gateway = Gateway(settings, pool, store, metrics, slots, reader, retries, keyring)
+        gateway = Gateway(settings, pool, store, metrics, slots, reader, retries, keyring, siblings=siblings)
+        metrics.in_flight.set_function(lambda: gateway.in_flight)
         stack.push_async_callback(gateway.extractors.close)
         stack.push_async_callback(gateway.background.aclose)
-        yield Succession(gateway, pools)
+        succession = Succession(gateway, pools)
+        if siblings is not None:
+            await siblings.open(succession.answers)
+            stack.push_async_callback(siblings.aclose)
+        yield succession
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ _EXAMPLES = """\
   scg serve --upstream-url http://127.0.0.1:8000      in front of one LLM server
   scg serve --config scg.yaml --port 9000             settings from a file, the port from here
   SCG_UPSTREAM_URL=http://vllm:8000 SCG_HOST=0.0.0.0 scg serve
+  scg serve --workers 4 --config scg.yaml             four processes on one port, sharing Redis
 """
 
 

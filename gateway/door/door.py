@@ -25,11 +25,14 @@ class Door:
         self._server: Server | None = None
         self._timer: TimerHandle | None = None
 
-    async def open(self, host: str, port: int) -> str:
-        """Listen; the address as it stands in a URL. OSError if nobody can listen there."""
+    async def open(self, host: str, port: int, *, shared: bool = False) -> str:
+        """Listen; the address as it stands in a URL. OSError if nobody can listen there.
+
+        A `shared` port is listened on by several processes, among which the kernel deals out connections.
+        """
         self._look_at_the_clock()
         self._server = await self._loop.create_server(
-            lambda: Connection(self._site), host, port, backlog=_BACKLOG
+            lambda: Connection(self._site), host, port, backlog=_BACKLOG, reuse_port=shared or None
         )
         name, number = self._server.sockets[0].getsockname()[:2]
         return f"[{name}]:{number}" if ":" in name else f"{name}:{number}"

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 import uvloop
 
@@ -17,24 +19,54 @@ from gateway.running.reload import Load, changes, reread
 from gateway.serving.edge import Edge
 from gateway.settings.model import Settings
 from gateway.telemetry.logs import open_log
+from gateway.telemetry.siblings import Siblings
 
 _LOG = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """What a worker has of its gateway: its number, the others, and a line to the parent that ends with it."""
+
+    slot: int
+    siblings: Siblings
+    parent: socket.socket
+
+
 def run(settings: Settings, load: Load) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit code. `load` reads the settings anew."""
-    with open_log(settings.log), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        for warning in settings.warnings:
+    if settings.workers > 1:
+        from gateway.running.supervisor import supervise
+
+        return supervise(settings, load, find_herald())
+    return serve(settings, load, find_herald())
+
+
+def serve(settings: Settings, load: Load, herald: Herald, crew: Crew | None = None) -> int:
+    """The same in this very process."""
+    log = open_log(settings.log, worker=crew.slot if crew else None)
+    with log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for warning in settings.warnings if crew is None or crew.slot == 0 else ():
             _LOG.warning("%s", warning)
-        return runner.run(_serve(settings, load, find_herald()))
+        return runner.run(_serve(settings, load, herald, crew))
 
 
-async def _serve(settings: Settings, load: Load, herald: Herald) -> int:
-    async with open_succession(settings) as succession:
+def told_of_listening(settings: Settings, error: OSError) -> str:
+    """Why nobody can listen there, for people."""
+    return f"scg: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+
+
+def told_of_address(address: str) -> str:
+    """Where clients go."""
+    return f"listening on http://{address}, base URL http://{address}/v1"
+
+
+async def _serve(settings: Settings, load: Load, herald: Herald, crew: Crew | None) -> int:
+    async with open_succession(settings, crew.siblings if crew else None) as succession:
         edge = Edge(succession.gateway)
         door = door_of(edge)
         try:
-            return await Process(succession, edge, door, herald).run(load)
+            return await Process(succession, edge, door, herald).run(load, crew)
         finally:
             await door.close()
 
@@ -49,18 +81,18 @@ class Process:
         self._herald = herald
         self._status = ""
 
-    async def run(self, load: Load) -> int:
+    async def run(self, load: Load, crew: Crew | None) -> int:
         """Serve; the exit code."""
         wanted = self._succession.gateway.settings
-        try:
-            address = await self._door.open(wanted.host, wanted.port)
-        except OSError as error:
-            print(f"scg: cannot listen on {wanted.host}:{wanted.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
-            return 2
-        self._status = f"listening on http://{address}, base URL http://{address}/v1"
-        _LOG.info("%s", self._status)
-        stop = Stop()
+        stop = Stop(crew.parent if crew else None)
         async with self._reloading(load):
+            try:
+                address = await self._door.open(wanted.host, wanted.port, shared=crew is not None)
+            except OSError as error:
+                print(told_of_listening(wanted, error), file=sys.stderr)  # noqa: T201
+                return 2
+            self._status = told_of_address(address)
+            _LOG.info("%s", self._status)
             self._herald.ready(self._status)
             await stop.asked.wait()
         self._herald.stopping()
@@ -96,7 +128,7 @@ class Process:
 
     async def _renew(self, load: Load) -> None:
         running = self._succession.gateway.settings
-        found = await reread(load, running)
+        found = await asyncio.to_thread(reread, load, running)  # files, and perhaps an import of pydantic
         if found is None:
             return
         if changed := changes(running, found):
@@ -107,14 +139,25 @@ class Process:
 
 
 class Stop:
-    """`asked` is set by the first SIGINT or SIGTERM, and `hurry` by the second one."""
+    """`asked` is set by the first SIGINT or SIGTERM, and `hurry` by the second one.
 
-    def __init__(self) -> None:
+    A worker leaves SIGINT to its parent, which has it from the terminal too, and ends when that is gone.
+    """
+
+    def __init__(self, parent: socket.socket | None) -> None:
         self.asked, self.hurry = asyncio.Event(), asyncio.Event()
         self.by_hand = False  # by Ctrl-C, not by a supervisor
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._note, number)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._note, signal.SIGTERM)
+        if parent is None:
+            loop.add_signal_handler(signal.SIGINT, self._note, signal.SIGINT)
+        else:
+            loop.add_reader(parent, self._orphaned, parent)
 
     def _note(self, number: signal.Signals) -> None:
         self.by_hand |= number == signal.SIGINT
         (self.hurry if self.asked.is_set() else self.asked).set()
+
+    def _orphaned(self, parent: socket.socket) -> None:
+        asyncio.get_running_loop().remove_reader(parent)
+        self.asked.set()

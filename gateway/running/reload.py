@@ -1,6 +1,5 @@
 """The settings read anew while the gateway serves: what changes, what needs a restart, what is wrong."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -17,10 +16,10 @@ _FIXED = ("host", "port", "workers", "log")
 _FIXED_OF_CACHE = ("url", "memory", "timeout", "prefix")
 
 
-async def reread(load: Load, running: Settings) -> Settings | None:
+def reread(load: Load, running: Settings) -> Settings | None:
     """The settings that are to take effect; None, and why in the log, if the present ones go on."""
     try:
-        found = await asyncio.to_thread(load)  # files, and perhaps an import of pydantic
+        found = load()
     except ConfigError as error:
         for problem in error.problems:
             _LOG.error("the new configuration is refused, the old one goes on: %s", problem)

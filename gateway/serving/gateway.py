@@ -12,6 +12,7 @@ from gateway.settings.model import Settings
 from gateway.store.flights import Flights
 from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.siblings import Siblings
 from gateway.upstream.pool import Pool
 from gateway.upstream.retries import Retries
 from gateway.upstream.slots import Slots
@@ -33,6 +34,7 @@ class Gateway:
     extractors: Extractors = field(default_factory=Extractors)
     background: Background = field(default_factory=Background)
     traffic: Traffic = field(default_factory=Traffic)
+    siblings: Siblings | None = None  # the other workers, where there are any
 
     @property
     def in_flight(self) -> int:

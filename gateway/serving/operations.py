@@ -1,12 +1,12 @@
 """What operators and probes ask: health, readiness, metrics, models, pins."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 from prometheus_client.exposition import choose_encoder
 
-from gateway import __version__
 from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
 from gateway.errors import BadRequest, NotFound, UpstreamUnreachable
@@ -14,7 +14,9 @@ from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import forward
 from gateway.serving.responses import JSON
+from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace
+from gateway.telemetry.totals import Exposed
 from gateway.wire.headers import sent_on
 
 PIN_PATH = "/v1/consistency/cache/"
@@ -46,11 +48,18 @@ def readyz(gateway: Gateway, _request: Request, _trace: Trace) -> Answer:
     return _json({"status": "degraded" if reasons else "ok", "reasons": reasons})
 
 
-def metrics(gateway: Gateway, request: Request, _trace: Trace) -> Answer:
-    """The metrics, in the text format that the scraper prefers."""
-    gateway.metrics.in_flight.set(gateway.in_flight)
+def metrics(gateway: Gateway, request: Request, _trace: Trace) -> Answer | Coroutine[Any, Any, Reply]:
+    """The metrics of all workers, in the text format that the scraper prefers."""
     encode, content_type = choose_encoder(request.headers.get("accept", ""))
-    return Answer(200, [("content-type", content_type)], encode(gateway.metrics.registry))
+    fields = [("content-type", content_type)]
+    siblings = gateway.siblings
+    if siblings is None:
+        return Answer(200, fields, encode(gateway.metrics.registry))
+
+    async def of_all() -> Answer:
+        return Answer(200, fields, encode(Exposed(await siblings.totals())))
+
+    return of_all()
 
 
 async def models(gateway: Gateway, request: Request, trace: Trace) -> Reply:
@@ -91,25 +100,10 @@ async def delete_pin(gateway: Gateway, request: Request, trace: Trace) -> Answer
     return _json({"key": key, "deleted": True})
 
 
-def summary(gateway: Gateway, request: Request, trace: Trace) -> Answer:
-    """GET /v1/consistency/summary: how often results agree, in short."""
+async def summary(gateway: Gateway, request: Request, trace: Trace) -> Answer:
+    """GET /v1/consistency/summary: how often results agree, in short, over all workers."""
     require_admin(request, trace)
-    return _json(summarise(gateway))
-
-
-def summarise(gateway: Gateway) -> dict[str, Any]:
-    """What the summary says."""
-    return {
-        "version": __version__,
-        "consistency": gateway.metrics.consistency(),
-        "fields": gateway.metrics.fields.least(),
-        "cache": {"degraded": gateway.store.is_degraded, **gateway.store.sizes()},
-        "upstreams": {
-            upstream.name: "up" if upstream.is_up else "down" for upstream in gateway.pool.upstreams
-        },
-        "in_flight": gateway.in_flight,
-        "flights": len(gateway.flights),
-    }
+    return _json(await summarise(gateway))
 
 
 def _key(request: Request) -> str:

@@ -17,10 +17,10 @@ from gateway.serving.access import require_admin
 from gateway.serving.admission import identify
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
-from gateway.serving.operations import summarise
 from gateway.serving.render import as_plain
 from gateway.serving.responses import EVENT_STREAM, error_body
 from gateway.serving.spectator import Spectator
+from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of
 from gateway.serving.wanted import Untouched, Wanted
@@ -74,7 +74,7 @@ async def _feed(gateway: Gateway, request: Request) -> Reply:
     reloads = traffic.reloads
     with gateway.metrics.recent.watched(ended):
         while not traffic.is_draining and traffic.reloads == reloads:
-            figures = msgspec.json.encode(summarise(gateway))
+            figures = msgspec.json.encode(await summarise(gateway))
             if figures != shown:
                 shown = figures
                 stream.push(encode_event(figures, b"summary"))

@@ -59,6 +59,10 @@ class Questions:
             self.agreement -= _share(self.pairs.popitem(last=False)[1])
 
 
+# A kind's model, policy and spread, and its questions with their pairs, same and different.
+Told = tuple[str, str, str, list[tuple[int, int, int]]]
+
+
 class Ledger:
     """The pairs of the latest questions, by model, policy and spread."""
 
@@ -73,6 +77,20 @@ class Ledger:
             questions = self._kinds[kind] = Questions()
         questions.note(pairs.question, pairs.same, pairs.different)
         return questions
+
+    def tell(self) -> list[Told]:
+        """All of it as plain data, for another process."""
+        return [
+            (*kind, [(each, *both) for each, both in now.pairs.items()]) for kind, now in self._kinds.items()
+        ]
+
+    def hear(self, told: Iterable[Told]) -> None:
+        """Add what another process tells. Here nothing is forgotten: each has kept its latest questions."""
+        for model, policy, spread, pairs in told:
+            questions = self._kinds.setdefault((model, policy, spread), Questions())
+            for question, same, different in pairs:
+                before = questions.pairs.get(question, (0, 0))
+                questions.pairs[question] = (before[0] + same, before[1] + different)
 
     def rates(self) -> list[Rate]:
         """Every kind that has pairs, in order."""
@@ -99,6 +117,10 @@ def _rate(kind: tuple[str, str, str], questions: Questions) -> Rate:
     )
 
 
+# A kind's model and policy, and its fields, each with its sum of shares and the rounds that have it.
+ToldFields = tuple[str, str, list[tuple[str, float, int]]]
+
+
 class FieldAgreement:
     """How far samples agree on each field of their JSON answers, by model and policy."""
 
@@ -112,6 +134,20 @@ class FieldAgreement:
             total, rounds = sums.get(path, (0.0, 0))
             if rounds or len(sums) < _FIELDS:
                 sums[path] = (total + share, rounds + 1)
+
+    def tell(self) -> list[ToldFields]:
+        """All of it as plain data, for another process."""
+        return [
+            (*kind, [(path, *sums) for path, sums in fields.items()]) for kind, fields in self._sums.items()
+        ]
+
+    def hear(self, told: Iterable[ToldFields]) -> None:
+        """Add what another process tells."""
+        for model, policy, fields in told:
+            sums = self._sums.setdefault((model, policy), {})
+            for path, total, rounds in fields:
+                before = sums.get(path, (0.0, 0))
+                sums[path] = (before[0] + total, before[1] + rounds)
 
     def least(self) -> list[dict[str, object]]:
         """Each kind with its fields as JSON pointers, the least agreed on first, and their mean shares."""

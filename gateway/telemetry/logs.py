@@ -32,7 +32,11 @@ def said(**about: object) -> Mapping[str, object]:
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, message, request_id, then what else is said."""
+    """One object a line: time, level, message, worker, request_id, then what else is said."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
@@ -40,6 +44,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "message": record.getMessage(),
+            **self._worker,
         }
         if request_id := REQUEST_ID.get():
             line["request_id"] = request_id
@@ -55,8 +60,9 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """Time, level and message, then `name=value` for what else is said."""
 
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(message)s")
+    def __init__(self, worker: int | None = None) -> None:
+        name = "" if worker is None else f"worker {worker}: "
+        super().__init__(f"%(asctime)s %(levelname)s {name}%(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  the base class's name
         """The line before its traceback."""
@@ -110,11 +116,11 @@ class ThreadHandler(logging.Handler):
 
 
 @contextmanager
-def open_log(settings: LogSettings, *, threaded: bool = True) -> Iterator[None]:
+def open_log(settings: LogSettings, *, worker: int | None = None, threaded: bool = True) -> Iterator[None]:
     """Log to standard error as the settings say. Without a thread where the process is going to fork."""
     handler = ThreadHandler(sys.stderr) if threaded else logging.StreamHandler(sys.stderr)
     is_text = settings.format == "text" or (settings.format == "auto" and sys.stderr.isatty())
-    handler.setFormatter(TextFormatter() if is_text else JsonFormatter())
+    handler.setFormatter(TextFormatter(worker) if is_text else JsonFormatter(worker))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(settings.level.upper())

@@ -12,9 +12,10 @@ from gateway import __version__
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
-from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs, Rate
+from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs
 from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
 from gateway.telemetry.recent import RecentRounds
+from gateway.telemetry.totals import LEAST, MOST, SUM, Totals, totals_of
 from gateway.telemetry.upstream_meter import RESULTS, RETRIED, Line, UpstreamMeter
 
 _SECONDS = (
@@ -58,8 +59,9 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, policies: Iterable[str] = ()) -> None:
         self.registry = registry
+        self._across: dict[str, str] = {}
         self.meet(policies)
-        self._ledger = Ledger()
+        self.ledger = Ledger()
         self.fields = FieldAgreement()
         self.recent = RecentRounds()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
@@ -68,7 +70,7 @@ class Metrics:
         self._make_cache_metrics()
         self._make_upstream_metrics()
         self._foresee()
-        self._gauge("scg_build_info", "Always 1; the version is the label", "version").labels(
+        self._gauge("scg_build_info", "Always 1; the version is the label", "version", across=MOST).labels(
             __version__
         ).set(1)
 
@@ -135,20 +137,20 @@ class Metrics:
     def _make_cache_metrics(self) -> None:
         self._cache = self._counter("scg_cache_requests", "Look-ups of a pinned verdict", "result")
         self._pins = self._counter("scg_pins", "Verdicts offered to the store", "result")
-        self.cache_up = self._gauge("scg_cache_up", "Whether the store answers").labels()
+        self.cache_up = self._gauge("scg_cache_up", "Whether the store answers", across=LEAST).labels()
         self.cache_up.set(1)
 
     def _make_upstream_metrics(self) -> None:
         by = "upstream"
         self._upstream_seconds = self._histogram("scg_upstream_seconds", "Whole time of a call", _SECONDS, by)
         self._upstream_requests = self._counter("scg_upstream_requests", "Calls by result", by, "result")
-        self._upstream_up = self._gauge("scg_upstream_up", "Whether it can be reached", by)
+        self._upstream_up = self._gauge("scg_upstream_up", "Whether it can be reached", by, across=LEAST)
         self._upstream_in_flight = self._gauge("scg_upstream_in_flight", "Calls under way", by)
         self._upstream_queue = self._gauge("scg_upstream_queue", "Samples in line for it", by)
         self._changes = self._counter(
             "scg_fingerprint_changes", "Times that upstreams served something else under a name", "model"
         )
-        self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open, 2 half-open", by)
+        self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open, 2 half-open", by, across=MOST)
         self._ejections = self._counter("scg_upstream_ejections", "Times that its breaker opened", by)
         self._retries = self._counter(
             "scg_upstream_retries", "Calls made once more, by whom they failed at and why", by, "reason"
@@ -285,7 +287,7 @@ class Metrics:
         for result, number in (("same", pairs.same), ("different", pairs.different)):
             if number:
                 self._pairs.labels(pairs.model, pairs.policy, pairs.spread, result).inc(number)
-        questions = self._ledger.note(pairs)
+        questions = self.ledger.note(pairs)
         kind = (pairs.model, pairs.policy, pairs.spread)
         self._questions.labels(*kind).set(len(questions.pairs))
         self._agreeing.labels(*kind).set(questions.agreement)
@@ -298,9 +300,10 @@ class Metrics:
         """Count that the upstreams now serve something else under this name."""
         self._changes.labels(model).inc()
 
-    def consistency(self) -> list[Rate]:
-        """The consistency rate of the latest questions, by model, policy and spread."""
-        return self._ledger.rates()
+    @property
+    def totals(self) -> Totals:
+        """All that was counted, for other processes. States show the worst that any of them sees."""
+        return totals_of(self.registry, self._across)
 
     def retry_refused(self) -> None:
         """Count a retry that the budget refused."""
@@ -331,7 +334,9 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(self.registry, name, text, labels)
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+    def _gauge(self, name: str, text: str, *labels: str, across: str = SUM) -> Gauge:
+        """`across`: how the values of several workers become one."""
+        self._across[name] = across
         return Gauge(self.registry, name, text, labels)
 
     def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Histogram:
