@@ -15,6 +15,7 @@ from gateway.settings.errors import ConfigError
 _COMMANDS = {
     "serve": "run the gateway",
     "demo": "run a small LLM server and the gateway in front of it",
+    "audit": "how often a server answers the same twice",
     "config": "check and show the configuration",
     "cache": "look into a running gateway's pins",
     "key": "make API keys for clients",
@@ -22,6 +23,7 @@ _COMMANDS = {
 _EXAMPLES = """\
   scg demo                                            everything on this machine, nothing else needed
   scg serve --upstream-url http://127.0.0.1:8000      in front of your LLM server
+  scg audit http://127.0.0.1:8000                     how often it answers the same twice
   scg config check --config scg.yaml
   scg cache stats
 """

@@ -14,6 +14,7 @@ COMMANDS = [
     [],
     ["serve"],
     ["demo"],
+    ["audit"],
     ["config"],
     ["config", "check"],
     ["config", "show"],
@@ -54,7 +55,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "scg: the following arguments are required: serve|demo|config|cache"),
+        ([], "scg: the following arguments are required: serve|demo|audit|config|cache"),
         (["sevre"], "invalid choice: 'sevre'"),
         (["serve", "--prot", "1"], "scg: unrecognized arguments: --prot 1"),
         (["config"], "scg config: the following arguments are required: check|show|schema"),

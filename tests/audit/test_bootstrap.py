@@ -1,0 +1,55 @@
+"""Rates over prompts and their intervals."""
+
+from itertools import product
+from statistics import fmean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.audit.find.bootstrap import rate
+from gateway.core.interval import wilson
+
+
+def test_no_prompt_no_rate() -> None:
+    """Where nothing is known there is no figure."""
+    assert rate([]) is None
+    assert rate([None, None]) is None
+
+
+def test_prompts_without_a_share_do_not_count() -> None:
+    """The rate is of the prompts that have one."""
+    found = rate([1.0, None, 0.0])
+    assert found is not None
+    assert (0.5, 2) == (found.value, found.prompts)
+
+
+@pytest.mark.parametrize(("share", "prompts"), [(1.0, 12), (0.0, 3), (0.5, 30), (1.0, 1)])
+def test_equal_shares_are_not_certain(share: float, prompts: int) -> None:
+    """A bootstrap of equal values has no width; the interval is Wilson's, wide where prompts are few."""
+    found = rate([share] * prompts)
+    assert found is not None
+    assert wilson(share, prompts) == (found.low, found.high)
+    assert found.low < found.high
+
+
+@pytest.mark.parametrize("shares", [(0.0, 1.0, 1.0), (0.2, 0.9, 1.0, 0.4), (0.0, 0.0, 0.0, 1.0, 1.0)])
+def test_the_interval_is_the_exact_bootstrap_s(shares: tuple[float, ...]) -> None:
+    """Against all n^n draws: the drawn quantiles are within what 2000 draws can be off (five standard errors)."""
+    means = sorted(fmean(draw) for draw in product(shares, repeat=len(shares)))
+    found = rate(shares)
+    assert found is not None
+    off = 5 * (0.025 * 0.975 / 2000) ** 0.5
+    for value, tail in ((found.low, 0.025), (found.high, 0.975)):
+        below = sum(mean < value - 1e-9 for mean in means) / len(means)
+        up_to = sum(mean <= value + 1e-9 for mean in means) / len(means)
+        assert below - off <= tail <= up_to + off
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_it_holds_the_value(shares: list[float]) -> None:
+    """Within 0 to 1, around the value, and the same each time."""
+    found = rate(shares)
+    assert found is not None
+    assert -1e-9 <= found.low <= found.value <= found.high <= 1 + 1e-9
+    assert found == rate(shares)
