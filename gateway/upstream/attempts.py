@@ -26,6 +26,7 @@ class Attempts:
         """
         if failed is None:
             return False
+        self._turn.avoid(self.upstream)
         tried = [*self._tried, self.upstream]
         other = self._turn.pick(self._index, tried) or self.upstream
         pause = self._again.take(failed, len(tried) - 1, is_elsewhere=other not in tried, within=within)

@@ -68,6 +68,8 @@ async def take_sample(
         await asyncio.sleep(attempts.pause)
         left = replace(bounds, total=max(ends - perf_counter(), 0))
         outcome, failed = await _take(launch, asked, attempts.upstream, slots, left, listener)
+    if isinstance(outcome, Abstention):
+        turn.avoid(attempts.upstream)
     return outcome
 
 

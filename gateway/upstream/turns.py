@@ -2,9 +2,10 @@
 
 What goes first:
 
-1. a sample goes to another replica than its neighbours, and to one that the round has asked least: copies on one
+1. a replica that failed in this round is not asked again, as long as there is another one;
+2. a sample goes to another replica than its neighbours, and to one that the round has asked least: copies on one
    server share its batch and agree with each other rather than with tomorrow's copy;
-2. of the replicas that are left, two are drawn, each as likely as its weight says, and the one with less under way
+3. of the replicas that are left, two are drawn, each as likely as its weight says, and the one with less under way
    for its weight is asked.
 """
 
@@ -33,6 +34,9 @@ class Turn(Protocol):
     def pick(self, index: int = 0, tried: Collection[Upstream] = ()) -> Upstream | None:
         """Whom to ask for sample `index`, of those not tried for it if there are such; None if there is nobody."""
 
+    def avoid(self, upstream: Upstream) -> None:
+        """No sample came of this one."""
+
 
 class LoneTurn:
     """The turns of a pool of one: decided once."""
@@ -46,16 +50,20 @@ class LoneTurn:
         """The only one, whatever it did: a pool's last upstream is never taken away."""
         return self._upstream
 
+    def avoid(self, upstream: Upstream) -> None:
+        """There is no other."""
+
 
 class RoundTurn:
     """The turns of one round. `table` gives who may be asked now, `random` draws from [0, 1)."""
 
-    __slots__ = ("_asked", "_random", "_table")
+    __slots__ = ("_asked", "_failed", "_random", "_table")
 
     def __init__(self, table: Callable[[], Table], random: Callable[[], float]) -> None:
         self._table = table
         self._random = random
         self._asked: dict[int, Upstream] = {}  # by sample, the one that was asked last
+        self._failed: set[Upstream] = set()
 
     def pick(self, index: int = 0, tried: Collection[Upstream] = ()) -> Upstream | None:
         """Whom to ask for sample `index`, of those not tried for it if there are such; None if there is nobody."""
@@ -70,6 +78,10 @@ class RoundTurn:
         self._asked[index] = chosen
         return chosen
 
+    def avoid(self, upstream: Upstream) -> None:
+        """No sample came of this one: others go first."""
+        self._failed.add(upstream)
+
     def _less_loaded(self, upstreams: Sequence[Upstream], cumulative: Sequence[float]) -> Upstream:
         one, other = draw_two(cumulative, self._random(), self._random())
         first, second = upstreams[one], upstreams[other]
@@ -81,6 +93,7 @@ class RoundTurn:
         """Those that keep the samples of the round apart."""
         neighbours = (self._asked.get(index - 1), self._asked.get(index + 1))
         left = [each for each in upstreams if each not in tried] or upstreams
+        left = [each for each in left if each not in self._failed] or left
         left = [each for each in left if each not in neighbours] or left
         times = [sum(asked is each for asked in self._asked.values()) for each in left]
         fewest = min(times, default=0)
