@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.door.bounds import Bounds
 from gateway.door.door import Door
+from gateway.serving.accounts import Accounts
 from gateway.serving.edge import Edge
 from gateway.serving.gateway import Gateway
 from gateway.serving.keyring import keyring_of
@@ -77,8 +78,12 @@ async def open_succession(settings: Settings, siblings: Siblings | None = None) 
         slots = Slots(settings.limits.max_samples_in_flight)
         keyring = keyring_of(settings.keys, metrics)
         retries = Retries(settings.retries, metrics)
+        accounts = Accounts(store)
+        stack.push_async_callback(accounts.aclose)
         pool, reader = pools.open(settings), Reader(settings)
-        gateway = Gateway(settings, pool, store, metrics, slots, reader, retries, keyring, siblings=siblings)
+        gateway = Gateway(
+            settings, pool, store, metrics, slots, reader, retries, accounts, keyring, siblings=siblings
+        )
         metrics.in_flight.set_function(lambda: gateway.in_flight)
         stack.push_async_callback(gateway.extractors.close)
         stack.push_async_callback(gateway.background.aclose)

@@ -24,6 +24,7 @@ class Reply(NamedTuple):
     calls: tuple[tuple[str, str], ...] = ()  # (function name, arguments as given); ids are the engine's
     finish: str = "stop"
     tokens: int = 0  # completion tokens, 0 where the upstream gave no usage
+    prompt: int = 0  # prompt tokens, likewise
     margin: float | None = None  # smallest gap between the best two tokens in logprob, where it was asked for
 
     @property

@@ -28,6 +28,7 @@ class RoundRecord(NamedTuple):
     cancelled: int
     saved: int  # samples of k that were never cast nor lost: what the stop rule spared
     tokens: int  # completion tokens of all samples, the reference sample and what is known of cancelled ones included
+    prompt: int  # prompt tokens of one sample, 0 where nobody told
     margins: tuple[float, ...]  # of the vote's samples, in sample order, where they are known
     is_escalated: bool  # k samples did not agree, and `escalate:N` asked for more
     reference: str  # what came of a reference sample: none | asked | came | spoiled | failed
@@ -39,6 +40,11 @@ class RoundRecord(NamedTuple):
     def outcome(self) -> str:
         """The verdict's outcome; `no_quorum` where there is none."""
         return self.verdict.outcome if self.verdict else "no_quorum"
+
+    @property
+    def read(self) -> int:
+        """Samples whose prompt an upstream has read: all that were launched but those that never came."""
+        return self.ballots + self.spoiled + self.cancelled + (self.reference in {"asked", "came", "spoiled"})
 
 
 def record_round(
@@ -62,6 +68,7 @@ def record_round(
         cancelled=ended.launched - cast - ended.abstained,
         saved=max(policy.k - ended.launched, 0) if _verdict(ended.result) else 0,
         tokens=ended.tokens,
+        prompt=ended.prompt,
         margins=tuple(
             vote.sample.reply.margin for vote in ended.votes if vote.sample.reply.margin is not None
         ),

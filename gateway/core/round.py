@@ -57,6 +57,7 @@ class Round:
         self.tokens = (
             0  # completion tokens of all samples that came; what is read of cancelled ones may be added
         )
+        self.prompt = 0  # prompt tokens of a sample: all ask the same
         self.is_escalated = False
         self._agrees = agrees
         self._rule = plan.rule
@@ -116,6 +117,7 @@ class Round:
         self._in_flight.discard(outcome.index)
         if isinstance(outcome, Sample):
             self.tokens += outcome.reply.tokens
+            self.prompt = outcome.reply.prompt or self.prompt
         if self._disputed is not None:
             return self._end(self._arbitrated(self._disputed, outcome))
         self._count(outcome)

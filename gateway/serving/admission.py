@@ -4,6 +4,7 @@ from gateway.door.request import Request
 from gateway.errors import Draining, Overloaded
 from gateway.serving.gateway import Gateway
 from gateway.serving.keyring import Keyring, refusal, tenant_without_key, without_credentials
+from gateway.serving.quota import Quota
 from gateway.serving.trace import Trace
 
 _SOON = (("retry-after", "1"),)
@@ -17,6 +18,8 @@ def admit(gateway: Gateway, request: Request, trace: Trace) -> None:
     if gateway.keyring is not None:
         identify(gateway.keyring, request, trace)
         traffic.of_tenant[trace.tenant] += 1
+        if trace.key is not None and trace.key.is_limited:
+            trace.quota = Quota(trace.key, gateway.store, gateway.accounts, gateway.metrics)
     most = gateway.settings.limits.max_in_flight
     if traffic.in_flight > most and not traffic.has_share(trace.tenant, most):
         raise Overloaded(f"more than limits.max_in_flight {most} requests at once", headers=_SOON)

@@ -10,9 +10,10 @@ from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.measuring import is_chosen, recheck_later
 from gateway.serving.passthrough import forward
+from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, landing_response
-from gateway.serving.rounds import COLLAPSED
+from gateway.serving.rounds import COLLAPSED, reservation
 from gateway.serving.shedding import relieved
 from gateway.serving.streaming import watch
 from gateway.serving.trace import Trace
@@ -33,19 +34,29 @@ def complete(
     if isinstance(wanted, Untouched):
         if "consistency" in wanted.body.members:
             body = wanted.body.forwarded({"consistency"}, {})
+        if trace.quota is not None:
+            trace.quota.reserve = prompt_tokens(len(body)) + answer_tokens(None)
         return forward(gateway, request, trace, body, wanted.model)
     trace.policy = wanted.policy.name
     landing = pin_at_hand(gateway, wanted)
-    if landing is not None:
+    if trace.quota is None and landing is not None:
         return _hit(landing, wanted, request, trace, gateway)
-    return _find_or_vote(gateway, request, trace, wanted)
+    if trace.quota is not None:
+        trace.quota.reserve = 0 if landing else reservation(wanted)
+    return _find_or_vote(gateway, request, trace, wanted, landing)
 
 
-async def _find_or_vote(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted) -> Reply:
+async def _find_or_vote(
+    gateway: Gateway, request: Request, trace: Trace, wanted: Wanted, landing: Landing | None
+) -> Reply:
     key = await key_of(gateway, wanted)
-    landing = await find_pin(gateway, wanted, key)
+    landing = landing or await find_pin(gateway, wanted, key)
     if landing is not None:
+        if trace.quota is not None:
+            await trace.quota.allows_request()
         return _hit(landing, wanted, request, trace, gateway)
+    if trace.quota is not None:
+        await trace.quota.allows_tokens()
     wanted = relieved(gateway, wanted)
     headers = sent_on(request.headers, trace.request_id, streamed=wanted.streamed)
     flight, is_joined = board(gateway, wanted, key, headers)
@@ -75,7 +86,7 @@ def _hit(landing: Landing, wanted: Wanted, request: Request, trace: Trace, gatew
 def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> Answer:
     """The whole answer at once."""
     trace.note(landing)
-    gateway.metrics.returned(landing.pin.returned)
+    gateway.metrics.returned(landing.pin.returned, trace.tenant)
     if not wanted.streamed:
         seconds = perf_counter() - trace.began
         return landing_response(

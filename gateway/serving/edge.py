@@ -69,8 +69,9 @@ class Edge:
     async def _wait_for(self, coming: Coroutine[Any, Any, Reply], path: str, trace: Trace) -> Reply:
         REQUEST_ID.set(trace.request_id)  # for lines logged in this task and those that it starts
         reply: Reply | None = None
+        quota = trace.quota
         try:
-            reply = await coming
+            reply = await (coming if quota is None else quota.around(coming))
         except asyncio.CancelledError:
             trace.status = _CLIENT_LEFT
             raise
@@ -78,6 +79,8 @@ class Edge:
             reply = _failed(error, path, trace)
         finally:
             self._close(trace, reply)
+        if quota is not None and isinstance(reply, Answer):
+            quota.tell(reply)
         return reply
 
     def _close(self, trace: Trace, reply: Reply | None) -> None:

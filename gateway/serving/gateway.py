@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from gateway.extraction.pool import Extractors
+from gateway.serving.accounts import Accounts
 from gateway.serving.background import Background
 from gateway.serving.keyring import Keyring
 from gateway.serving.landing import Landing
@@ -29,6 +30,7 @@ class Gateway:
     slots: Slots
     reader: Reader
     retries: Retries
+    accounts: Accounts
     keyring: Keyring | None = None  # no keys are configured, and nobody needs one
     flights: Flights[Landing] = field(default_factory=Flights)
     extractors: Extractors = field(default_factory=Extractors)

@@ -120,7 +120,7 @@ async def _watch(gateway: Gateway, request: Request, trace: Trace, wanted: Wante
             landing = await flight.landed()
             landing = landing._replace(source="joined") if is_joined else landing
         trace.note(landing)
-        gateway.metrics.returned(landing.pin.returned)
+        gateway.metrics.returned(landing.pin.returned, trace.tenant)
         tell("verdict", _describe_verdict(landing))
     except GatewayError as error:
         trace.status = error.status

@@ -18,12 +18,14 @@ from gateway.errors import (
 )
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
+from gateway.serving.quota import prompt_tokens
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Caller
 from gateway.upstream.attempts import Attempts
 from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, read_all
 from gateway.upstream.retries import Failed, refused, unanswered
 from gateway.wire.headers import Pairs, passed_through
+from gateway.wire.usage import usage_of
 
 # What changes a server rather than asks it something.
 _ADMIN = frozenset({"load_lora_adapter", "unload_lora_adapter"})
@@ -43,15 +45,31 @@ def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[
         raise BadRequest("the path goes up the tree")
     if not _ADMIN.isdisjoint(part.lower().partition(";")[0] for part in request.path.split("/")):
         require_admin(request, trace)
-    return forward(gateway, request, trace, request.read(), model="")
+    body = request.read()
+    if trace.quota is not None:
+        trace.quota.reserve = prompt_tokens(len(body))
+    return forward(gateway, request, trace, body, model="")
 
 
 async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
-    """Send the request on, and its answer back as it comes.
+    """Send the request on, and its answer back as it comes; RateLimited if its client has no tokens left for that.
 
     Another upstream is asked where that is safe: nothing was sent, or the server refused to begin.
     """
     trace.source = "passthrough"
+    if trace.quota is not None:
+        await trace.quota.allows_tokens()
+    try:
+        reply = await _forward(gateway, request, trace, body, model)
+    except asyncio.CancelledError:  # the client left, with as much of the answer as it wanted
+        _charge(gateway, trace, len(body), None)
+        raise
+    if reply.status < 400:
+        _charge(gateway, trace, len(body), reply)
+    return reply
+
+
+async def _forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
     headers = [*request.headers.once(_sent_on), ("x-request-id", trace.request_id)]
     turn = gateway.pool.turn(model)
     upstream = turn.pick()
@@ -129,6 +147,8 @@ async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Re
     if has_body and length is not None and length <= _SHORT:
         return Answer(exchange.status, fields, await read_all(exchange, _SHORT)), None
     piece = await exchange.piece()
+    if trace.quota is not None:
+        fields = trace.quota.told_with(fields)
     stream = request.begin(exchange.status, fields, length=length, first=piece)
     try:
         await stream.drained()
@@ -139,6 +159,17 @@ async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Re
         return stream, error
     stream.end()
     return stream, None
+
+
+def _charge(gateway: Gateway, trace: Trace, size: int, reply: Reply | None) -> None:
+    """Have a tenant pay for what its request has spent: as the answer tells, else as was reserved for it."""
+    if trace.key is None:
+        return
+    tokens = usage_of(reply.body) if isinstance(reply, Answer) else None
+    if tokens is None:
+        tokens = trace.quota.reserve if trace.quota else prompt_tokens(size)
+    gateway.metrics.spent(trace.key.name, tokens)
+    gateway.accounts.charge(trace.key, tokens)
 
 
 def _told(failure: UpstreamFailure) -> GatewayError:

@@ -17,6 +17,7 @@ from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.live import Showing, live_form_of
 from gateway.serving.measuring import is_chosen, measure_later
+from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
 from gateway.store.lease import lead
@@ -93,7 +94,9 @@ async def _vote(
     try:
         await perform(vote, ask, onlooker)
     except asyncio.CancelledError:  # out of time, or everybody left: no round, but samples that were paid for
-        gateway.metrics.samples(record("off"))
+        given_up = record("off")
+        gateway.metrics.samples(given_up)
+        _charge(gateway, wanted, given_up)
         raise
     seconds = perf_counter() - began
     verdict = vote.result if isinstance(vote.result, Verdict) else None
@@ -102,6 +105,7 @@ async def _vote(
         pinned, fate = await _pin(gateway, wanted, key, verdict)
     told = record(fate)
     gateway.metrics.round(told)
+    _charge(gateway, wanted, told)
     if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
         _LOG.info("round", extra=said(**round_said(told), **_prompts(gateway, wanted, verdict)))
     if onlooker:
@@ -146,6 +150,22 @@ def _prompts(gateway: Gateway, wanted: Wanted, verdict: Verdict | None) -> dict[
         return {}
     asked = {"request": wanted.body.forwarded((), {}).decode(errors="replace")}
     return asked | ({"answer": verdict.winner.body.decode(errors="replace")} if verdict else {})
+
+
+def reservation(wanted: Wanted) -> int:
+    """About how many tokens a vote will spend at least: those of a quorum."""
+    prompt, answer = prompt_tokens(len(wanted.question.canonical)), answer_tokens(wanted.max_tokens)
+    return wanted.policy.quorum * (prompt + answer)
+
+
+def _charge(gateway: Gateway, wanted: Wanted, told: RoundRecord) -> None:
+    """Have a tenant pay for what its vote has spent."""
+    if wanted.client is None:
+        return
+    prompt = told.prompt or prompt_tokens(len(wanted.question.canonical))
+    spent = told.tokens + prompt * told.read
+    gateway.metrics.spent(wanted.client.name, spent)
+    gateway.accounts.charge(wanted.client, spent)
 
 
 def _source(verdict: Verdict, policy: Policy) -> str:

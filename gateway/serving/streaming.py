@@ -75,7 +75,9 @@ class _View:
             "cache-control": "no-cache",
         }
         fields |= describe_shedding(self._wanted.asked)
-        self.stream = self._request.begin(200, fields.items())
+        quota = trace.quota
+        head = fields.items() if quota is None else quota.told_with(fields.items())
+        self.stream = self._request.begin(200, head)
         self._gateway.metrics.first_chunk(trace.source, perf_counter() - trace.began)
         return self.stream
 
@@ -93,7 +95,7 @@ class _View:
             _LOG.exception("a bug in the gateway")
             trace.status = 500
             return error_event(form, GatewayError("internal error; the gateway's log has more"))
-        self._gateway.metrics.returned(landing.pin.returned)
+        self._gateway.metrics.returned(landing.pin.returned, trace.tenant)
         return ending
 
     def _rest(self, landing: Landing) -> bytes:

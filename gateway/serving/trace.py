@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.serving.landing import Landing
+from gateway.serving.quota import Quota
 from gateway.settings.model import KeySettings
 
 
@@ -15,6 +16,7 @@ class Trace:
     is_ours: bool = False  # counts as a request in flight, and needs a key where there are some
     key: KeySettings | None = None  # the client's, where there are some
     tenant: str = ""  # as a metric's label; "" where there are no keys
+    quota: Quota | None = None  # of a key with limits
     endpoint: str = ""  # "" is not counted: health checks, metrics
     model: str = ""
     policy: str = "none"

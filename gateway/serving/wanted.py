@@ -36,6 +36,7 @@ class Wanted:
     wants_json: bool
     tenant: str
     cache_control: frozenset[str]
+    client: KeySettings | None = None  # its key, where there are some
     asked: int = 0  # the k that it would have, where pressure left it one sample; else 0
     plan: Plan = field(init=False, compare=False, repr=False)  # the round that answers it
     _keys: dict[str, str] = field(default_factory=dict, compare=False, repr=False)  # by fingerprint
@@ -146,6 +147,7 @@ def read_request(
         wants_json=asking.wants_json,
         tenant=caller.tenant(headers),
         cache_control=caller.directives,
+        client=caller.key,
     )
 
 

@@ -127,6 +127,11 @@ class KeySettings:
     admin: bool = False
     replace: bool = False  # whether `Cache-Control: no-cache` replaces pins
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether it has a limit a minute."""
+        return self.rpm is not None or self.tpm is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:

@@ -236,9 +236,19 @@ class Metrics:
         """Count a round for which pressure left one sample."""
         self._shed.labels(model, policy).inc()
 
-    def returned(self, tokens: int) -> None:
-        """Count completion tokens given to a client."""
+    def returned(self, tokens: int, tenant: str = "") -> None:
+        """Count completion tokens given to a client, and to a tenant where there are some."""
         self._tokens.labels("returned").inc(tokens)
+        if tenant:
+            self._tenant_tokens.labels(tenant, "returned").inc(tokens)
+
+    def spent(self, tenant: str, tokens: int) -> None:
+        """Count prompt and completion tokens that a tenant's requests made upstreams spend."""
+        self._tenant_tokens.labels(tenant, "spent").inc(tokens)
+
+    def limited(self, tenant: str, limit: str) -> None:
+        """Count a request that was refused by its tenant's limit: requests or tokens."""
+        self._tenant_limited.labels(tenant, limit).inc()
 
     def samples(self, record: RoundRecord) -> None:
         """Count the samples of a round, even of one that was given up."""

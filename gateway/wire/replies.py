@@ -51,6 +51,7 @@ class _Choice(msgspec.Struct):
 
 class _Usage(msgspec.Struct):
     completion_tokens: int | None = None
+    prompt_tokens: int | None = None
 
 
 class _Completion(msgspec.Struct):
@@ -92,6 +93,7 @@ def _reply(completion: _Completion) -> Reply:
         calls=_calls(message),
         finish=choice.finish_reason or "",
         tokens=(completion.usage.completion_tokens or 0) if completion.usage else 0,
+        prompt=(completion.usage.prompt_tokens or 0) if completion.usage else 0,
         margin=chat_margin(choice.logprobs) if choice.message else text_margin(choice.logprobs),
     )
 

@@ -26,7 +26,7 @@ def streamed(*payloads: bytes) -> bytes:
 def test_both_forms_say_the_same(*, said: str, is_chat: bool) -> None:
     """A plain answer and the same one as a stream cast the same vote."""
     whole = read_sample(plain(said, 0, is_chat=is_chat), PLAIN)
-    assert Reply(said, tokens=3) == whole
+    assert Reply(said, tokens=3, prompt=5) == whole
     assert whole == read_sample(streamed(*chunks(said, 0, is_chat=is_chat)), STREAM)
 
 

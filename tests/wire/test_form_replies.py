@@ -16,19 +16,19 @@ from tests.wire.recordings import form_of, kind_of, recorded
 
 Json = dict[str, Any]
 
-CUT = Reply("3 + 2 = 5\n##", finish="length", tokens=12)
-ENDED = Reply("3 + 2 = 5\n#### 5", finish="stop", tokens=17)
-CALLED = Reply("", calls=(("add", '{"sum":"5"}'),), finish="tool_calls", tokens=12)
+CUT = Reply("3 + 2 = 5\n##", finish="length", tokens=12, prompt=16)
+ENDED = Reply("3 + 2 = 5\n#### 5", finish="stop", tokens=17, prompt=16)
+CALLED = Reply("", calls=(("add", '{"sum":"5"}'),), finish="tool_calls", tokens=12, prompt=16)
 
 # vLLM calls a forced tool's end "stop" in OpenAI's first form.
 RECORDED = {
-    "chat": CUT, "chat_stream_usage": CUT, "chat_stream": CUT._replace(tokens=0), "chat_end": ENDED,
+    "chat": CUT, "chat_stream_usage": CUT, "chat_stream": CUT._replace(tokens=0, prompt=0), "chat_end": ENDED,
     "chat_tool": CALLED._replace(finish="stop"), "chat_tool_stream": CALLED._replace(finish="stop"),
     "completions": CUT, "completions_stream": CUT,
     "responses": CUT, "responses_stream": CUT, "responses_end": ENDED, "responses_tool": CALLED,
     "responses_tool_stream": CALLED,
     "messages": CUT, "messages_stream": CUT, "messages_end": ENDED, "messages_tool": CALLED,
-    "messages_tool_stream": CALLED, "messages_stop": Reply("3 + 2 ", finish="stop", tokens=7),
+    "messages_tool_stream": CALLED, "messages_stop": Reply("3 + 2 ", finish="stop", tokens=7, prompt=16),
 }  # fmt: skip
 
 
@@ -75,7 +75,8 @@ MADE: list[tuple[Form, Json, Reply]] = [
      Reply("4", finish="content_filter")),
     (RESPONSES, response(said(text("4")), status="incomplete", incomplete_details=None), Reply("4", finish="length")),
     (RESPONSES, response(said(text("4")), status="cancelled"), Reply("4", finish="abort")),
-    (RESPONSES, response(said(text("4")), usage={"output_tokens": 9}, error=None), Reply("4", tokens=9)),
+    (RESPONSES, response(said(text("4")), usage={"output_tokens": 9, "input_tokens": 7}, error=None),
+     Reply("4", tokens=9, prompt=7)),
     (RESPONSES, {"output": [{"content": [text("4")]}]}, Reply("4")),
     (MESSAGES, message(), Reply("")),
     (MESSAGES, message({"type": "text", "text": "4"}, {"type": "text", "text": "2"}), Reply("42")),
@@ -89,6 +90,8 @@ MADE: list[tuple[Form, Json, Reply]] = [
                              ("model_context_window_exceeded", "length"),
                              ("refusal", "content_filter"), ("pause_turn", "abort"), (None, "abort"), ("new", "new"))),
     (MESSAGES, message({"type": "text", "text": "4"}, usage={"output_tokens": 9}), Reply("4", tokens=9)),
+    (MESSAGES, message({"type": "text", "text": "4"}, usage={"input_tokens": 1, "cache_read_input_tokens": 2,
+                                                             "cache_creation_input_tokens": 4}), Reply("4", prompt=7)),
 ]  # fmt: skip
 
 OTHER_SHAPES: list[Any] = [

@@ -33,7 +33,7 @@ READABLE: list[tuple[Json, Reply]] = [
     (chat(), Reply("")),
     (chat(content="42", finish="length"), Reply("42", finish="length")),
     (chat(content="42", finish=None), Reply("42", finish="")),
-    (chat(content="42", usage={"completion_tokens": 3, "prompt_tokens": 5}), Reply("42", tokens=3)),
+    (chat(content="42", usage={"completion_tokens": 3, "prompt_tokens": 5}), Reply("42", tokens=3, prompt=5)),
     (chat(content="42", usage={}), Reply("42")),
     (chat(content="42", usage={"completion_tokens": None}), Reply("42")),
     (chat(content=None, refusal="no"), Reply("", refusal="no")),

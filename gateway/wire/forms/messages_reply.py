@@ -38,6 +38,18 @@ class _Block(msgspec.Struct):
 
 class _Usage(msgspec.Struct):
     output_tokens: int | None = None
+    input_tokens: int | None = None  # without those that a prompt cache had, which are the next two
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+
+    @property
+    def prompt(self) -> int:
+        """All tokens of the prompt."""
+        return (
+            (self.input_tokens or 0)
+            + (self.cache_read_input_tokens or 0)
+            + (self.cache_creation_input_tokens or 0)
+        )
 
 
 class _Message(msgspec.Struct):
@@ -73,6 +85,7 @@ def convert_message(parsed: Json) -> Reply:
         calls=tuple(call for call in calls if call is not None),
         finish=_FINISHES.get(message.stop_reason, str(message.stop_reason)),
         tokens=(message.usage.output_tokens or 0) if message.usage else 0,
+        prompt=message.usage.prompt if message.usage else 0,
     )
 
 

@@ -39,6 +39,7 @@ class _Details(msgspec.Struct):
 
 class _Usage(msgspec.Struct):
     output_tokens: int | None = None
+    input_tokens: int | None = None
 
 
 class _Response(msgspec.Struct):
@@ -71,6 +72,7 @@ def read_response(body: bytes) -> Reply:
         calls=called,
         finish=_finish(response, "tool_calls" if called else "stop"),
         tokens=(response.usage.output_tokens or 0) if response.usage else 0,
+        prompt=(response.usage.input_tokens or 0) if response.usage else 0,
         margin=token_margin([token for part in parts for token in part.logprobs or ()]),
     )
 
