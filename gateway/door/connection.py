@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from math import inf
 from typing import Any
 
-from gateway.door.answer import BARE, Answer, Fields, encode_head, field_lines
+from gateway.door.answer import BARE, Answer, encode_head
 from gateway.door.head import Head
 from gateway.door.line import Line
 from gateway.door.reading import Reading
@@ -113,14 +113,12 @@ class Connection(Line):
 
     # Answering.
 
-    def begin(
-        self, request: Request, status: int, fields: Fields, length: int | None, first: bytes
-    ) -> Stream:
+    def begin(self, request: Request, status: int, lines: str, length: int | None, first: bytes) -> Stream:
         """Send the head of an answer whose body is to come, and what of it is there."""
         is_bare = request.method == "HEAD" or status in BARE
         is_chunked = length is None and status not in BARE and request.head.is_http11
         is_delimited = is_bare or is_chunked or length is not None
-        lines = field_lines(fields) + self._connection_line(request, is_delimited=is_delimited)
+        lines += self._connection_line(request, is_delimited=is_delimited)
         if is_chunked:
             lines += "transfer-encoding: chunked\r\n"
         elif length is not None and status not in BARE:

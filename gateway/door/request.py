@@ -3,7 +3,7 @@
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from gateway.door.answer import Answer, Fields
+from gateway.door.answer import Answer, Fields, field_lines
 from gateway.door.decoding import decode
 from gateway.door.head import Head
 from gateway.door.stream import Stream
@@ -16,9 +16,7 @@ class Origin(Protocol):
     remote: str  # the client's address, "" if it has none
     max_body: int  # bytes that a body may have once it is decoded
 
-    def begin(
-        self, request: "Request", status: int, fields: Fields, length: int | None, first: bytes
-    ) -> Stream:
+    def begin(self, request: "Request", status: int, lines: str, length: int | None, first: bytes) -> Stream:
         """Send the head of an answer whose body is to come, and what of it is there."""
 
 
@@ -63,12 +61,21 @@ class Request:
         coding = self.head.coding
         return self._body if coding is None else decode(self._body, coding, self._origin.max_body)
 
-    def begin(self, status: int, fields: Fields, *, length: int | None = None, first: bytes = b"") -> Stream:
+    def begin(
+        self,
+        status: int,
+        fields: Fields = (),
+        *,
+        lines: str = "",
+        length: int | None = None,
+        first: bytes = b"",
+    ) -> Stream:
         """Begin an answer whose body is still to come, of `length` bytes if that is known, `first` what is there of it.
 
+        `lines` are fields that are written already, by `field_lines`.
         From here on nothing but the stream can be answered.
         """
-        return self._origin.begin(self, status, fields, length, first)
+        return self._origin.begin(self, status, lines + field_lines(fields), length, first)
 
 
 Reply = Answer | Stream

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Coroutine
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
-from gateway.door.answer import BARE, Answer
+from gateway.door.answer import BARE, Answer, field_lines
 from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
 from gateway.errors import (
@@ -22,9 +22,10 @@ from gateway.serving.quota import prompt_tokens
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Caller
 from gateway.upstream.attempts import Attempts
-from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, read_all
+from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
 from gateway.upstream.retries import Failed, refused, unanswered
-from gateway.wire.headers import Pairs, passed_through
+from gateway.wire.fields import Fields
+from gateway.wire.headers import passed_through
 from gateway.wire.usage import usage_of
 
 # What changes a server rather than asks it something.
@@ -51,12 +52,21 @@ def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[
     return forward(gateway, request, trace, body, model="")
 
 
-async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
+def forward(
+    gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str
+) -> Coroutine[Any, Any, Reply]:
     """Send the request on, and its answer back as it comes; RateLimited if its client has no tokens left for that.
 
     Another upstream is asked where that is safe: nothing was sent, or the server refused to begin.
     """
     trace.source = "passthrough"
+    ask = _forward if trace.key is None else _forward_charged
+    return ask(gateway, request, trace, body, model)
+
+
+async def _forward_charged(
+    gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str
+) -> Reply:
     if trace.quota is not None:
         await trace.quota.allows_tokens()
     try:
@@ -70,14 +80,13 @@ async def forward(gateway: Gateway, request: Request, trace: Trace, body: bytes,
 
 
 async def _forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
-    headers = [*request.headers.once(_sent_on), ("x-request-id", trace.request_id)]
     turn = gateway.pool.turn(model)
     upstream = turn.pick()
     assert upstream is not None  # who is asked for in no lane of its own is always there
     attempts = Attempts(turn, gateway.retries.allow(), upstream)
     ends = perf_counter() + gateway.settings.timeouts.total
     while True:
-        reply = await _attempt(gateway, request, trace, (headers, body), attempts, ends)
+        reply = await _attempt(gateway, request, trace, body, attempts, ends)
         if reply is not None:
             return reply
         await asyncio.sleep(attempts.pause)
@@ -87,20 +96,21 @@ async def _attempt(
     gateway: Gateway,
     request: Request,
     trace: Trace,
-    sent: tuple[Pairs, bytes],
+    body: bytes,
     attempts: Attempts,
     ends: float,
 ) -> Reply | None:
     """The answer of one upstream; None if another one is to be asked."""
-    upstream, (headers, body) = attempts.upstream, sent
+    upstream = attempts.upstream
     tenant = _tenant(request, trace) if upstream.settings.max_in_flight else ""
     if not await upstream.slots.take(gateway.settings.timeouts.first_byte, tenant=tenant):
         raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
     ticket, began = upstream.began(), perf_counter()
     result, status, failed = "cancelled", 0, None
     try:
-        url = upstream.settings.url + request.target
-        exchange = await upstream.client.send(Call(request.method, url, upstream.dress(headers), body))
+        url, headers = upstream.settings.url + request.target, upstream.dress(request.headers.once(_sent_on))
+        call = Call(request.method, url, headers, body, (("x-request-id", trace.request_id),))
+        exchange = await upstream.client.send(call)
         try:
             status, failed = exchange.status, refused(exchange.status, exchange.headers)
             result = "ok" if status < 400 else "status"
@@ -133,23 +143,34 @@ def _tenant(request: Request, trace: Trace) -> str:
     return Caller(key=trace.key).tenant(request.headers)
 
 
-def _sent_on(headers: Headers) -> Pairs:
-    return [pair for pair in passed_through(headers.pairs) if pair[0] not in _MADE_ANEW]
+def _sent_on(headers: Headers) -> Fields:
+    return Fields(pair for pair in passed_through(headers.pairs) if pair[0] not in _MADE_ANEW)
+
+
+class _Passed(NamedTuple):
+    """What of an answer's head goes to the client."""
+
+    lines: str  # fields as lines
+    length: int | None  # of the body, where it is told
+
+
+def _passed(headers: Fields) -> _Passed:
+    length = field(headers, "content-length")
+    lines = field_lines(pair for pair in passed_through(headers) if pair[0] not in _OURS)
+    return _Passed(lines, int(length) if length.isdigit() else None)
 
 
 async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Reply, UpstreamFailure | None]:
     """The answer to the client, at once if it is short, else piece by piece; and what cut it short."""
-    fields = [pair for pair in passed_through(exchange.headers) if pair[0] not in _OURS]
-    fields += (("x-request-id", trace.request_id), ("x-consistency-source", "passthrough"))
-    said = dict(exchange.headers).get("content-length", "")
-    length = int(said) if said.isdigit() else None
+    lines, length = exchange.headers.once(_passed)
+    lines += f"x-request-id: {trace.request_id}\r\nx-consistency-source: passthrough\r\n"
     has_body = request.method != "HEAD" and exchange.status not in BARE
     if has_body and length is not None and length <= _SHORT:
-        return Answer(exchange.status, fields, await read_all(exchange, _SHORT)), None
+        return Answer(exchange.status, body=await read_all(exchange, _SHORT), lines=lines), None
     piece = await exchange.piece()
     if trace.quota is not None:
-        fields = trace.quota.told_with(fields)
-    stream = request.begin(exchange.status, fields, length=length, first=piece)
+        lines = trace.quota.told_in(lines)
+    stream = request.begin(exchange.status, lines=lines, length=length, first=piece)
     try:
         await stream.drained()
         await exchange.pour(stream)

@@ -88,11 +88,15 @@ class Quota:
 
     def tell(self, answer: Answer) -> None:
         """Add that to a whole answer."""
-        lines = answer.lines.splitlines(keepends=True)
+        answer.lines = self.told_in(answer.lines)
+
+    def told_in(self, written: str) -> str:
+        """The same with fields that are written already."""
+        lines = written.splitlines(keepends=True)
         theirs = [line for line in lines if line.startswith(_PREFIX)]
         pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in theirs)]
-        others = "".join(line for line in lines if line not in theirs) if theirs else answer.lines
-        answer.lines = others + field_lines(self.told_with(pairs))
+        others = "".join(line for line in lines if line not in theirs) if theirs else written
+        return others + field_lines(self.told_with(pairs))
 
     def _draws(self) -> list[Draw]:
         key, draws = self._key, []
