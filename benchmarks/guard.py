@@ -12,12 +12,13 @@ The interpreter's instructions differ between Python's versions, so that the bas
 
 import asyncio
 import http.client
+import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -33,6 +34,7 @@ from benchmarks.subjects import MODES, Question
 from gateway.app import make_door, open_gateway
 from gateway.settings.loader import load
 from gateway.settings.model import Settings
+from gateway.telemetry.logs import open_log
 
 BASELINE = Path(__file__).resolve().parent / "guard.json"
 GUARDED = ("hit", "redis-hit", "pass-through", "single", "k3")
@@ -167,13 +169,15 @@ class _Counter:
 
 @contextmanager
 def _serving(environment: Mapping[str, str]) -> Iterator[tuple[str, asyncio.AbstractEventLoop]]:
-    """A gateway with these variables in a thread of its own: its URL and its loop."""
+    """A gateway with these variables in a thread of its own: its URL and its loop. Nobody reads its log."""
+    settings = load({"port": "0"}, environment, None)
     loop = uvloop.new_event_loop()
-    serving = _listening(load({"port": "0"}, environment, None))
+    serving = _listening(settings)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(30), loop
+        with Path(os.devnull).open("w") as nobody, redirect_stderr(nobody), open_log(settings.log):
+            yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(30), loop
     finally:
         asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)

@@ -7,12 +7,12 @@ or key is in one, unless `log.prompts` asks for the first two.
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from queue import Full, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, TextIO
 
 import msgspec
@@ -23,6 +23,7 @@ from gateway.settings.model import LogSettings
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
 _MOST = 10_000  # lines that wait to be written; what comes on top is counted and lost
+_GATHER = 0.05  # seconds in which they gather before they are written
 _PATIENCE = 2.0  # seconds for the last ones to be written
 
 
@@ -74,39 +75,52 @@ class TextFormatter(logging.Formatter):
 
 
 class ThreadHandler(logging.Handler):
-    """Hands lines to a thread that writes them. Where that is stuck, lines are lost, and their number is told."""
+    """Hands lines to a thread that writes them. Where that is stuck, lines are lost, and their number is told.
+
+    The thread wakes up for many lines at a time: for each line it would take the interpreter from the requests.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream = stream
         self._lost = 0
-        self._lines: Queue[str | None] = Queue(_MOST)
+        self._lines: deque[str] = deque()
+        self._has_lines, self._is_closing = Event(), Event()
         self._thread = Thread(target=self._write_for_ever, name="log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line."""
-        try:
-            self._lines.put_nowait(self.format(record))
-        except Full:
+        if len(self._lines) >= _MOST:
             self._lost += 1
+            return
+        try:
+            self._lines.append(self.format(record))
         except Exception:  # noqa: BLE001  logging's own way with lines that cannot be formatted
             self.handleError(record)
+        if not self._has_lines.is_set():
+            self._has_lines.set()
 
     def close(self) -> None:
         """Write what waits, if that can be done soon."""
         super().close()
-        with suppress(Full):
-            self._lines.put(None, timeout=_PATIENCE)
-            self._thread.join(_PATIENCE)
+        self._is_closing.set()
+        self._has_lines.set()
+        self._thread.join(_PATIENCE)
 
     def _write_for_ever(self) -> None:
-        while (line := self._lines.get()) is not None:
-            with suppress(OSError, ValueError):  # nobody reads, or the stream is closed
-                self._stream.write(line + "\n")
-                if self._lost:
-                    self._write_lost()
-                self._stream.flush()
+        while self._lines or not self._is_closing.is_set():
+            self._has_lines.wait()
+            self._is_closing.wait(_GATHER)
+            self._has_lines.clear()
+            self._write([self._lines.popleft() for _ in range(len(self._lines))])
+
+    def _write(self, lines: Iterable[str]) -> None:
+        with suppress(OSError, ValueError):  # nobody reads, or the stream is closed
+            self._stream.write("".join(f"{line}\n" for line in lines))
+            if self._lost:
+                self._write_lost()
+            self._stream.flush()
 
     def _write_lost(self) -> None:
         lost, self._lost = self._lost, 0
