@@ -13,11 +13,11 @@ from gateway.door.head import Headers
 from gateway.errors import Unauthorized
 from gateway.settings.model import KeySettings
 from gateway.telemetry.metrics import Metrics
+from gateway.wire.headers import CREDENTIALS
 
 # Those of clients without a key, or with an unknown one, as tenants in metrics.
 ANONYMOUS, OTHER = "anonymous", "other"
 
-CREDENTIALS = frozenset({"authorization", "x-api-key"})
 _CHALLENGE = (("www-authenticate", "Bearer"),)
 
 

@@ -9,7 +9,6 @@ from gateway.door.answer import BARE, Answer, field_lines
 from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
 from gateway.errors import (
-    BadRequest,
     DeadlineExceeded,
     GatewayError,
     NoQuorum,
@@ -19,17 +18,15 @@ from gateway.errors import (
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.quota import prompt_tokens
+from gateway.serving.targets import is_for_admin, require_plain
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Caller
 from gateway.upstream.attempts import Attempts
 from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
 from gateway.upstream.retries import Failed, refused, unanswered
 from gateway.wire.fields import Fields
-from gateway.wire.headers import passed_through
+from gateway.wire.headers import passed_on, passed_through
 from gateway.wire.usage import usage_of
-
-# What changes a server rather than asks it something.
-_ADMIN = frozenset({"load_lora_adapter", "unload_lora_adapter"})
 
 # The body was decoded on its way in; the id is the one that was taken or made.
 _MADE_ANEW = frozenset({"content-encoding", "x-request-id"})
@@ -42,9 +39,8 @@ _OURS = frozenset({"x-request-id", "date"})
 def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, Any, Reply]:
     """Any other path under /v1, /tokenize and /detokenize."""
     trace.endpoint = "other"
-    if any(part in {".", ".."} for part in request.path.split("/")):
-        raise BadRequest("the path goes up the tree")
-    if not _ADMIN.isdisjoint(part.lower().partition(";")[0] for part in request.path.split("/")):
+    require_plain(request.path)
+    if is_for_admin(request.path):
         require_admin(request, trace)
     body = request.read()
     if trace.quota is not None:
@@ -144,7 +140,7 @@ def _tenant(request: Request, trace: Trace) -> str:
 
 
 def _sent_on(headers: Headers) -> Fields:
-    return Fields(pair for pair in passed_through(headers.pairs) if pair[0] not in _MADE_ANEW)
+    return Fields(pair for pair in passed_on(headers.pairs) if pair[0] not in _MADE_ANEW)
 
 
 class _Passed(NamedTuple):

@@ -10,6 +10,7 @@ from gateway.errors import MethodNotAllowed, NotFound
 from gateway.serving import completions, operations, page
 from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import pass_through
+from gateway.serving.targets import METHODS
 from gateway.serving.trace import Trace
 from gateway.wire.forms.table import FORMS
 
@@ -30,6 +31,7 @@ _PATHS: Mapping[str, Mapping[str, Handler]] = {
     "/detokenize": {"POST": pass_through},
 }
 _PINS: Mapping[str, Handler] = {"GET": operations.get_pin, "DELETE": operations.delete_pin}
+_THROUGH: Mapping[str, Handler] = dict.fromkeys(METHODS, pass_through)
 
 
 def find_handler(method: str, path: str) -> Handler:
@@ -38,8 +40,8 @@ def find_handler(method: str, path: str) -> Handler:
     if methods is None:
         if path.startswith(operations.PIN_PATH):
             methods = _PINS
-        elif path.startswith("/v1/") and path != "/v1/":
-            return pass_through
+        elif _goes_through(path):
+            methods = _THROUGH
         else:
             raise NotFound(f"no route {method} {path}")
     handler = methods.get(method)
@@ -47,3 +49,8 @@ def find_handler(method: str, path: str) -> Handler:
         allowed = ", ".join(sorted(methods))
         raise MethodNotAllowed(f"{path} takes {allowed}", headers=(("allow", allowed),))
     return handler
+
+
+def _goes_through(path: str) -> bool:
+    """Whether it is the upstream's: all under /v1 but what is under our own name."""
+    return path.startswith("/v1/") and path != "/v1/" and not path.startswith("/v1/consistency/")

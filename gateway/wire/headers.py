@@ -16,6 +16,12 @@ CONNECTION = frozenset({
     "transfer-encoding", "upgrade", "host", "content-length", "expect",
 })  # fmt: skip
 
+# Where a client's key stands.
+CREDENTIALS = frozenset({"authorization", "x-api-key"})
+
+# For whom a request is sent on, as those on its way say, or as anybody likes to.
+_CLAIMS = frozenset({"forwarded", "x-real-ip"})
+
 # What a voted request sends on. A field that could change the answer has to be part of the key, so only
 # these go.
 SENT_ON = (
@@ -91,6 +97,25 @@ def passed_through(headers: Iterable[tuple[str, str]]) -> Pairs:
         elif name not in CONNECTION and not name.startswith("x-consistency-"):
             kept.append((name, value))
     return [pair for pair in kept if pair[0] not in named] if named else kept
+
+
+def passed_on(headers: Iterable[tuple[str, str]]) -> Pairs:
+    """A request's fields for an upstream: `passed_through`, less claims of who asks, and less look-alikes.
+
+    The one who asks is the gateway, and servers believe what a claim says if it comes from a machine that they
+    trust. Some take an underscore for a dash: what would then be a field that does not go on, does not go on. Names
+    in lower case.
+    """
+    plain = (pair for pair in headers if "_" not in pair[0] or not _is_reserved(pair[0].replace("_", "-")))
+    return [pair for pair in passed_through(plain) if not _is_claim(pair[0])]
+
+
+def _is_claim(name: str) -> bool:
+    return name in _CLAIMS or name.startswith("x-forwarded-")
+
+
+def _is_reserved(name: str) -> bool:
+    return name in CONNECTION or name in CREDENTIALS or _is_claim(name)
 
 
 def describe(pin: Pin, source: str, key: str) -> dict[str, str]:
