@@ -18,6 +18,7 @@ from gateway.settings.model import Settings
 from gateway.store.open import open_store
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.siblings import METRICS, Answers, Siblings
+from gateway.telemetry.spans import open_spans
 from gateway.telemetry.totals import encode_totals
 from gateway.upstream.pools import Pools
 from gateway.upstream.retries import Retries
@@ -70,6 +71,8 @@ class Succession:
 async def open_succession(settings: Settings, siblings: Siblings | None = None) -> AsyncIterator[Succession]:
     """Every part, connected; `siblings` are the other workers, where there are any."""
     async with AsyncExitStack() as stack:
+        spans = open_spans()
+        stack.push_async_callback(spans.aclose)
         metrics = Metrics(CollectorRegistry(), _policies(settings))
         store = open_store(settings.cache, metrics)
         stack.push_async_callback(store.aclose)
@@ -82,7 +85,17 @@ async def open_succession(settings: Settings, siblings: Siblings | None = None) 
         stack.push_async_callback(accounts.aclose)
         pool, reader = pools.open(settings), Reader(settings)
         gateway = Gateway(
-            settings, pool, store, metrics, slots, reader, retries, accounts, keyring, siblings=siblings
+            settings,
+            pool,
+            store,
+            metrics,
+            slots,
+            reader,
+            retries,
+            accounts,
+            keyring,
+            siblings=siblings,
+            spans=spans,
         )
         metrics.in_flight.set_function(lambda: gateway.in_flight)
         stack.push_async_callback(gateway.extractors.close)
@@ -103,7 +116,16 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
 
 def make_door(gateway: Gateway) -> Door:
     """How requests come in: through `Edge`, over HTTP/1.1. A client that leaves cancels its handler."""
-    return door_of(Edge(gateway))
+    return door_of(make_edge(gateway))
+
+
+def make_edge(gateway: Gateway) -> Edge:
+    """What surrounds every request, with spans where they are wanted."""
+    if not gateway.spans.is_on:
+        return Edge(gateway)
+    from gateway.serving.traced import TracedEdge  # imports OpenTelemetry
+
+    return TracedEdge(gateway)
 
 
 def door_of(edge: Edge) -> Door:

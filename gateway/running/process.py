@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import uvloop
 
-from gateway.app import Succession, bounds_of, door_of, open_succession
+from gateway.app import Succession, bounds_of, door_of, make_edge, open_succession
 from gateway.door.door import Door
 from gateway.running.drain import drain
 from gateway.running.herald import Herald, find_herald
@@ -65,7 +65,7 @@ def told_of_address(address: str) -> str:
 
 async def _serve(settings: Settings, load: Load, herald: Herald, crew: Crew | None) -> int:
     async with open_succession(settings, crew.siblings if crew else None) as succession:
-        edge = Edge(succession.gateway)
+        edge = make_edge(succession.gateway)
         door = door_of(edge)
         try:
             return await Process(succession, edge, door, herald).run(load, crew)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from time import perf_counter
 
 from gateway.core.ballot import Abstention, Sample
@@ -40,14 +41,20 @@ def asker(
         turn = turns.get(launch.lane)
         if turn is None:
             turn = turns[launch.lane] = gateway.pool.turn(wanted.model, launch.lane)
-        outcome = await take_sample(launch, asked, turn, gateway.slots, bounds, listener)
+        outcome = await take_sample(launch, _carried(gateway, asked), turn, gateway.slots, bounds, listener)
         if isinstance(outcome, Abstention):
             return outcome
         if usable is not None:
             usable()
         return await gateway.extractors.prepare(outcome, answer)
 
-    return ask
+    return gateway.spans.sampled(ask, wanted.endpoint.label, wanted.model)
+
+
+def _carried(gateway: Gateway, asked: Asked) -> Asked:
+    """What is asked, within the sample's own span."""
+    headers = gateway.spans.carry(asked.headers)
+    return asked if headers is asked.headers else replace(asked, headers=headers)
 
 
 def _bounds(gateway: Gateway, wanted: Wanted, *, background: bool) -> Bounds:

@@ -26,7 +26,7 @@ _LOG = logging.getLogger("gateway")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _CLIENT_LEFT = 499  # nginx's word for it; no client ever sees it
 # What costs something, or tells something: all paths but health, readiness, metrics and the page.
-_OURS = ("/v1/", "/tokenize", "/detokenize")
+OURS = ("/v1/", "/tokenize", "/detokenize")
 
 
 class Edge:
@@ -45,7 +45,7 @@ class Edge:
         """
         gateway = self.gateway
         trace = Trace(request.headers.once(_given_id) or self._new_id(), perf_counter())
-        trace.is_ours = request.path.startswith(_OURS)
+        trace.is_ours = request.path.startswith(OURS)
         self._traffic.in_flight += trace.is_ours
         reply: Answer | Coroutine[Any, Any, Reply]
         try:

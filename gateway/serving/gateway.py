@@ -14,6 +14,7 @@ from gateway.store.flights import Flights
 from gateway.store.protocol import Store
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.siblings import Siblings
+from gateway.telemetry.spans import NoSpans, Spans
 from gateway.upstream.pool import Pool
 from gateway.upstream.retries import Retries
 from gateway.upstream.slots import Slots
@@ -37,6 +38,7 @@ class Gateway:
     background: Background = field(default_factory=Background)
     traffic: Traffic = field(default_factory=Traffic)
     siblings: Siblings | None = None  # the other workers, where there are any
+    spans: Spans = field(default_factory=NoSpans)
 
     @property
     def in_flight(self) -> int:

@@ -57,7 +57,7 @@ def forward(
     """
     trace.source = "passthrough"
     ask = _forward if trace.key is None else _forward_charged
-    return ask(gateway, request, trace, body, model)
+    return gateway.spans.passed(ask(gateway, request, trace, body, model), model)
 
 
 async def _forward_charged(
@@ -104,7 +104,8 @@ async def _attempt(
     ticket, began = upstream.began(), perf_counter()
     result, status, failed = "cancelled", 0, None
     try:
-        url, headers = upstream.settings.url + request.target, upstream.dress(request.headers.once(_sent_on))
+        url = upstream.settings.url + request.target
+        headers = upstream.dress(gateway.spans.carry(request.headers.once(_sent_on)))
         call = Call(request.method, url, headers, body, (("x-request-id", trace.request_id),))
         exchange = await upstream.client.send(call)
         try:

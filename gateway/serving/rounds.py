@@ -42,11 +42,12 @@ async def land(
     """Vote within the deadline, and tell what may be shown before the end."""
     deadline = wanted.policy.deadline or gateway.settings.timeouts.total
     try:
-        async with asyncio.timeout(deadline):
-            if spectator is not None:
-                landing = await _vote(gateway, wanted, key, headers, news, spectator)
-            else:
-                landing = await _land(gateway, wanted, key, headers, news)
+        with gateway.spans.round():
+            async with asyncio.timeout(deadline):
+                if spectator is not None:
+                    landing = await _vote(gateway, wanted, key, headers, news, spectator)
+                else:
+                    landing = await _land(gateway, wanted, key, headers, news)
     except TimeoutError as error:
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
     if wanted.asked:
@@ -105,6 +106,7 @@ async def _vote(
         pinned, fate = await _pin(gateway, wanted, key, verdict)
     told = record(fate)
     gateway.metrics.round(told)
+    gateway.spans.voted(told)
     _charge(gateway, wanted, told)
     if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
         _LOG.info("round", extra=said(**round_said(told), **_prompts(gateway, wanted, verdict)))

@@ -14,7 +14,17 @@ from gateway.cli.demo import _free_port
 from tests.cli.commands import SCG, environment, http_server, scg
 
 # What takes long to import and serves no start like the one below.
-HEAVY = {"aiohttp", "pydantic", "pydantic_settings", "yaml", "redis", "hiredis"}
+HEAVY = {
+    "aiohttp",
+    "pydantic",
+    "pydantic_settings",
+    "yaml",
+    "redis",
+    "hiredis",
+    "opentelemetry",
+    "google",
+    "requests",
+}
 MODELS = json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]})
 
 
