@@ -3,22 +3,40 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
+from typing import NamedTuple
 
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Launch
 from gateway.core.units import parse_duration
+from gateway.door.head import Headers
 from gateway.serving.gateway import Gateway
 from gateway.serving.wanted import Wanted
 from gateway.upstream.fanout import Ask
 from gateway.upstream.sampling import Asked, Bounds, Listener, take_sample
-from gateway.wire.headers import Pairs
+from gateway.wire.fields import Fields
+from gateway.wire.headers import sent_on
+
+_WHOLE, _STREAMED = partial(sent_on, streamed=False), partial(sent_on, streamed=True)
+
+
+class Sent(NamedTuple):
+    """The header of a request's samples."""
+
+    fields: Fields  # as clients send them again and again
+    own: tuple[tuple[str, str], ...]  # what no other request has
+
+
+def sent_for(headers: Headers, request_id: str, *, streamed: bool) -> Sent:
+    """What of a client's header its samples are sent with."""
+    return Sent(headers.once(_STREAMED if streamed else _WHOLE), (("x-request-id", request_id),))
 
 
 def asker(
     gateway: Gateway,
     wanted: Wanted,
-    headers: Pairs,
+    sent: Sent,
     *,
     background: bool = False,
     listener: Listener | None = None,
@@ -29,7 +47,7 @@ def asker(
     `listener` hears streams as they come, `usable` is called for each sample that came.
     """
     again = gateway.retries.allow()
-    asked = Asked(wanted.endpoint, headers, wanted.upstream_body, again, wanted.asks_margin)
+    asked = Asked(wanted.endpoint, sent.fields, wanted.upstream_body, again, wanted.asks_margin, sent.own)
     bounds = _bounds(gateway, wanted, background=background)
     began, delay = perf_counter(), _delay(wanted.policy.spread)
     turns = {wanted.policy.lane: gateway.pool.turn(wanted.model, wanted.policy.lane)}

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
+from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.measuring import is_chosen, recheck_later
@@ -13,14 +14,14 @@ from gateway.serving.passthrough import forward
 from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, landing_response
-from gateway.serving.rounds import COLLAPSED, reservation
+from gateway.serving.rounds import COLLAPSED, land, reservation
 from gateway.serving.shedding import relieved
 from gateway.serving.streaming import watch
 from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of, pin_at_hand
 from gateway.serving.wanted import Untouched, Wanted
+from gateway.store.news import News
 from gateway.wire.forms.form import Form
-from gateway.wire.headers import sent_on
 
 
 def complete(
@@ -58,8 +59,10 @@ async def _find_or_vote(
     if trace.quota is not None:
         await trace.quota.allows_tokens()
     wanted = relieved(gateway, wanted)
-    headers = sent_on(request.headers, trace.request_id, streamed=wanted.streamed)
-    flight, is_joined = board(gateway, wanted, key, headers)
+    sent = sent_for(request.headers, trace.request_id, streamed=wanted.streamed)
+    if not (wanted.streamed or wanted.is_shared(key)):  # nobody else can wait for it
+        return _whole(await land(gateway, wanted, key, sent, News()), wanted, trace, gateway)
+    flight, is_joined = board(gateway, wanted, key, sent)
     if not wanted.streamed:
         return _whole(_seen_by(await flight.landed(), is_joined=is_joined), wanted, trace, gateway)
     source = "joined" if is_joined else "single" if wanted.policy.k == 1 else "vote"
@@ -78,8 +81,8 @@ def _seen_by(landing: Landing, *, is_joined: bool) -> Landing:
 def _hit(landing: Landing, wanted: Wanted, request: Request, trace: Trace, gateway: Gateway) -> Answer:
     """What is pinned, and now and then a second look at it."""
     if is_chosen(wanted.policy.recheck):
-        headers = sent_on(request.headers, trace.request_id, streamed=wanted.streamed)
-        recheck_later(gateway, wanted, headers, landing)
+        sent = sent_for(request.headers, trace.request_id, streamed=wanted.streamed)
+        recheck_later(gateway, wanted, sent, landing)
     return _whole(landing, wanted, trace, gateway)
 
 

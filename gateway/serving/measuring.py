@@ -15,14 +15,13 @@ from gateway.core.pin import Pin
 from gateway.core.record import record_round
 from gateway.core.round import Launch, Round
 from gateway.core.vote import Verdict
-from gateway.serving.asking import asker
+from gateway.serving.asking import Sent, asker
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.wanted import Wanted
 from gateway.telemetry.consistency import Pairs
 from gateway.upstream.fanout import perform
 from gateway.wire.answers import EVENT_STREAM
-from gateway.wire.headers import Pairs as Headers
 
 _AGAIN = 600.0  # seconds until the same hit may be checked again: the question is the unit, not the request
 
@@ -32,23 +31,23 @@ def is_chosen(share: float) -> bool:
     return share > 0 and random() < share  # noqa: S311  a share, no secret
 
 
-def measure_later(gateway: Gateway, wanted: Wanted, headers: Headers, landing: Landing) -> None:
+def measure_later(gateway: Gateway, wanted: Wanted, sent: Sent, landing: Landing) -> None:
     """Give an answer by a single sample its other samples."""
-    gateway.background.start(_measure(gateway, wanted, headers, landing))
+    gateway.background.start(_measure(gateway, wanted, sent, landing))
 
 
-def recheck_later(gateway: Gateway, wanted: Wanted, headers: Headers, landing: Landing) -> None:
+def recheck_later(gateway: Gateway, wanted: Wanted, sent: Sent, landing: Landing) -> None:
     """Vote again on a hit, unless that was done lately."""
     if gateway.background.is_due(landing.key, _AGAIN):
-        gateway.background.start(_recheck(gateway, wanted, headers, landing))
+        gateway.background.start(_recheck(gateway, wanted, sent, landing))
 
 
-async def _measure(gateway: Gateway, wanted: Wanted, headers: Headers, landing: Landing) -> None:
+async def _measure(gateway: Gateway, wanted: Wanted, sent: Sent, landing: Landing) -> None:
     """The other samples of one question, apart in time, each compared with the one that was served."""
     served = await _ballot(gateway, wanted, landing.pin)
     if served is None:
         return
-    plan, ask = wanted.plan, asker(gateway, wanted, headers, background=True)
+    plan, ask = wanted.plan, asker(gateway, wanted, sent, background=True)
     model, compared = gateway.label(wanted.model), []
     for index in range(1, wanted.policy.measure_k):
         await asyncio.sleep(uniform(*gateway.background.apart))  # noqa: S311  likewise
@@ -59,14 +58,14 @@ async def _measure(gateway: Gateway, wanted: Wanted, headers: Headers, landing: 
     _count(gateway, wanted, compared)
 
 
-async def _recheck(gateway: Gateway, wanted: Wanted, headers: Headers, landing: Landing) -> None:
+async def _recheck(gateway: Gateway, wanted: Wanted, sent: Sent, landing: Landing) -> None:
     """The whole round once more, its winner compared with what is pinned."""
     served = await _ballot(gateway, wanted, landing.pin)
     if served is None:
         return
     await asyncio.sleep(uniform(*gateway.background.apart))  # noqa: S311  likewise
     began, again = perf_counter(), Round(wanted.plan)
-    await perform(again, asker(gateway, wanted, headers, background=True))
+    await perform(again, asker(gateway, wanted, sent, background=True))
     label, model = wanted.endpoint.label, gateway.label(wanted.model)
     seconds = perf_counter() - began
     record = record_round(again, key=landing.key, endpoint=label, model=model, pin="off", seconds=seconds)

@@ -11,13 +11,13 @@ from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
 from gateway.errors import BadRequest, NotFound, UpstreamUnreachable
 from gateway.serving.access import require_admin
+from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.passthrough import forward
 from gateway.serving.responses import JSON
 from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace
 from gateway.telemetry.totals import Exposed
-from gateway.wire.headers import sent_on
 
 PIN_PATH = "/v1/consistency/cache/"
 
@@ -67,7 +67,8 @@ async def models(gateway: Gateway, request: Request, trace: Trace) -> Reply:
     trace.endpoint, trace.source = "models", "passthrough"
     if len(gateway.pool.upstreams) == 1:
         return await forward(gateway, request, trace, b"", model="")
-    headers = sent_on(request.headers, trace.request_id, streamed=False)
+    sent = sent_for(request.headers, trace.request_id, streamed=False)
+    headers = (*sent.fields, *sent.own)
     asked = [upstream for upstream in gateway.pool.upstreams if upstream.is_up] or gateway.pool.upstreams
     lists = await asyncio.gather(*(upstream.list_models(headers) for upstream in asked))
     if all(listed is None for listed in lists):

@@ -15,6 +15,7 @@ from gateway.door.stream import Stream
 from gateway.errors import BadRequest, GatewayError, NotFound
 from gateway.serving.access import require_admin
 from gateway.serving.admission import identify
+from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.render import as_plain
@@ -27,7 +28,7 @@ from gateway.serving.wanted import Untouched, Wanted
 from gateway.telemetry.logs import round_said
 from gateway.web.page import load_page
 from gateway.wire.forms.completions import CHAT
-from gateway.wire.headers import describe, sent_on
+from gateway.wire.headers import describe
 from gateway.wire.live_chunks import CHAT_LIVE
 from gateway.wire.sse import encode_event
 
@@ -113,8 +114,8 @@ async def _watch(gateway: Gateway, request: Request, trace: Trace, wanted: Wante
     tell("question", _describe_question(wanted, key))
     try:
         if landing is None:
-            headers = sent_on(request.headers, trace.request_id, streamed=True)
-            flight, is_joined = board(gateway, wanted, key, headers, Spectator(CHAT_LIVE, wanted.plan, tell))
+            sent = sent_for(request.headers, trace.request_id, streamed=True)
+            flight, is_joined = board(gateway, wanted, key, sent, Spectator(CHAT_LIVE, wanted.plan, tell))
             if is_joined:
                 tell("joined", {})
             landing = await flight.landed()

@@ -11,7 +11,7 @@ from gateway.core.record import RoundRecord, record_round
 from gateway.core.round import Round
 from gateway.core.vote import Verdict
 from gateway.errors import DeadlineExceeded
-from gateway.serving.asking import asker
+from gateway.serving.asking import Sent, asker
 from gateway.serving.failures import no_agreement, no_verdict
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
@@ -24,7 +24,6 @@ from gateway.store.lease import lead
 from gateway.store.news import News
 from gateway.telemetry.logs import round_said, said
 from gateway.upstream.fanout import perform
-from gateway.wire.headers import Pairs
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ async def land(
     gateway: Gateway,
     wanted: Wanted,
     key: str,
-    headers: Pairs,
+    sent: Sent,
     news: News,
     spectator: Spectator | None = None,
 ) -> Landing:
@@ -45,37 +44,37 @@ async def land(
         with gateway.spans.round():
             async with asyncio.timeout(deadline):
                 if spectator is not None:
-                    landing = await _vote(gateway, wanted, key, headers, news, spectator)
+                    landing = await _vote(gateway, wanted, key, sent, news, spectator)
                 else:
-                    landing = await _land(gateway, wanted, key, headers, news)
+                    landing = await _land(gateway, wanted, key, sent, news)
     except TimeoutError as error:
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
     if wanted.asked:
         gateway.metrics.shed(gateway.label(wanted.model), wanted.policy.name)
     elif landing.source == "single" and is_chosen(wanted.policy.measure):
-        measure_later(gateway, wanted, headers, landing)
+        measure_later(gateway, wanted, sent, landing)
     return landing
 
 
-async def _land(gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, news: News) -> Landing:
+async def _land(gateway: Gateway, wanted: Wanted, key: str, sent: Sent, news: News) -> Landing:
     """A stream that is shown early is shown by whoever holds the key's lease; the others wait for the verdict."""
     form = live_form_of(wanted)
     if form is None:
-        return await _vote(gateway, wanted, key, headers, news)
+        return await _vote(gateway, wanted, key, sent, news)
     if not wanted.is_shared(key) or wanted.replaces:
-        return await _vote(gateway, wanted, key, headers, news, Showing(form, wanted, news, lambda: True))
+        return await _vote(gateway, wanted, key, sent, news, Showing(form, wanted, news, lambda: True))
     async with lead(gateway.store, key) as led:
         if led.found is not None:
             return Landing(led.found.pin, "joined", COLLAPSED, key)
         showing = Showing(form, wanted, news, lambda: led.is_held)
-        return await _vote(gateway, wanted, key, headers, news, showing)
+        return await _vote(gateway, wanted, key, sent, news, showing)
 
 
 async def _vote(
     gateway: Gateway,
     wanted: Wanted,
     key: str,
-    headers: Pairs,
+    sent: Sent,
     news: News,
     onlooker: Showing | Spectator | None = None,
 ) -> Landing:
@@ -84,7 +83,7 @@ async def _vote(
     vote = onlooker.round if onlooker else Round(wanted.plan)
     listener = onlooker.piece if onlooker else None
     usable = news.sample_came if wanted.policy.k > 1 else None  # the only sample is the verdict
-    ask = asker(gateway, wanted, headers, listener=listener, usable=usable)
+    ask = asker(gateway, wanted, sent, listener=listener, usable=usable)
 
     def record(pin: str) -> RoundRecord:
         model, seconds = gateway.label(wanted.model), perf_counter() - began

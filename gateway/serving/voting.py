@@ -1,6 +1,7 @@
 """The way to an answer: pinned already, being voted on, or to be voted on now."""
 
 from gateway.errors import NotCached
+from gateway.serving.asking import Sent
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.rounds import land
@@ -8,7 +9,6 @@ from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
 from gateway.store.flights import Flight
 from gateway.store.protocol import Found
-from gateway.wire.headers import Pairs
 
 
 def pin_at_hand(gateway: Gateway, wanted: Wanted) -> Landing | None:
@@ -47,7 +47,7 @@ async def key_of(gateway: Gateway, wanted: Wanted) -> str:
 
 
 def board(
-    gateway: Gateway, wanted: Wanted, key: str, headers: Pairs, spectator: Spectator | None = None
+    gateway: Gateway, wanted: Wanted, key: str, sent: Sent, spectator: Spectator | None = None
 ) -> tuple[Flight[Landing], bool]:
     """The flight to wait for, and whether it is somebody else's.
 
@@ -57,7 +57,7 @@ def board(
     """
 
     async def run(flight: Flight[Landing]) -> Landing:
-        return await land(gateway, wanted, key, headers, flight.news, spectator)
+        return await land(gateway, wanted, key, sent, flight.news, spectator)
 
     if not wanted.is_shared(key):
         return Flight(run), False

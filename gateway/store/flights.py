@@ -1,8 +1,8 @@
 """One vote per key: whoever asks while it runs waits for the same one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 from gateway.store.news import News
 
@@ -12,22 +12,34 @@ Landed = TypeVar("Landed")
 class Flight(Generic[Landed]):
     """One vote under way, and how many wait for it."""
 
-    def __init__(self, run: "Callable[[Flight[Landed]], Awaitable[Landed]]") -> None:
+    def __init__(self, run: "Callable[[Flight[Landed]], Coroutine[Any, Any, Landed]]") -> None:
         self.expected = 0  # have a seat, and do not wait yet
         self.waiting = 0
         self.news = News()
-        self.task: asyncio.Future[Landed] = asyncio.ensure_future(run(self))
+        self._waiters: list[asyncio.Future[None]] = []
+        self._loop = asyncio.get_running_loop()
+        self.task: asyncio.Task[Landed] = self._loop.create_task(run(self))
+        self.task.add_done_callback(self._wake)
 
     async def landed(self) -> Landed:
         """Wait for the end. A waiter that is cancelled leaves; the last one to leave cancels the vote."""
         self.expected = max(0, self.expected - 1)
         self.waiting += 1
         try:
-            return await asyncio.shield(self.task)
+            if not self.task.done():
+                waiter = self._loop.create_future()
+                self._waiters.append(waiter)
+                await waiter
+            return self.task.result()
         finally:
             self.waiting -= 1
             if not (self.waiting or self.expected or self.task.done()):
                 self.task.cancel()
+
+    def _wake(self, _: "asyncio.Task[Landed]") -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class Flights(Generic[Landed]):
@@ -46,12 +58,12 @@ class Flights(Generic[Landed]):
     def find(self, key: str) -> Flight[Landed] | None:
         """A seat on the flight that runs under this key, unless everybody has left it."""
         flight = self._by_key.get(key)
-        if flight is None or flight.task.cancelled() or _is_being_cancelled(flight):
+        if flight is None or flight.task.cancelled() or flight.task.cancelling():
             return None
         flight.expected += 1
         return flight
 
-    def start(self, key: str, run: Callable[[Flight[Landed]], Awaitable[Landed]]) -> Flight[Landed]:
+    def start(self, key: str, run: Callable[[Flight[Landed]], Coroutine[Any, Any, Landed]]) -> Flight[Landed]:
         """A seat on a new flight under this key."""
         flight = Flight(run)
         flight.expected += 1
@@ -66,7 +78,3 @@ class Flights(Generic[Landed]):
             del self._by_key[key]
         if not flight.task.cancelled():
             flight.task.exception()  # read, so that a failure nobody waited for is not reported as lost
-
-
-def _is_being_cancelled(flight: Flight[Landed]) -> bool:
-    return isinstance(flight.task, asyncio.Task) and flight.task.cancelling() > 0

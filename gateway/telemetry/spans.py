@@ -6,7 +6,7 @@ is imported.
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
@@ -21,7 +21,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 Made = TypeVar("Made")
 Headers = Sequence[tuple[str, str]]
-Ask = Callable[[Launch], Awaitable[Sample | Abstention]]
+Ask = Callable[[Launch], Coroutine[Any, Any, Sample | Abstention]]
 Coming = Coroutine[Any, Any, Made]
 Span = AbstractContextManager[object]
 

@@ -1,15 +1,15 @@
 """Performs a Round: launches samples as tasks, hands their outcomes back, cancels what is no longer wanted."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Action, Launch, Round
 
 Outcome = Sample | Abstention
-Ask = Callable[[Launch], Awaitable[Outcome]]
-_Running = dict[int, asyncio.Future[Outcome]]
+Ask = Callable[[Launch], Coroutine[Any, Any, Outcome]]
+Made = TypeVar("Made")
 
 
 class Observer(Protocol):
@@ -42,64 +42,89 @@ async def perform(vote: Round, ask: Ask, observer: Observer | None = None) -> No
     actions = vote.start()
     if len(actions) == 1 and isinstance(actions[0], Launch):
         actions = vote.receive(await ask(actions[0]))  # k=1 needs no task
-    running: _Running = {}
+        if vote.result is not None:
+            return
+    samples = _Samples(ask)
     try:
-        _perform(actions, running, ask)
+        samples.act(actions)
         while vote.result is None:
-            await asyncio.wait(running.values(), return_when=asyncio.FIRST_COMPLETED)
-            for outcome in _arrived(running):
-                _perform(vote.receive(outcome), running, ask)
+            await samples.news()
+            for outcome in samples.arrived():
+                samples.act(vote.receive(outcome))
     finally:
-        await _cancel_all(running)
+        await samples.cancel()
 
 
 async def _perform_observed(vote: Round, ask: Ask, observer: Observer) -> None:
     """The same with somebody looking on."""
-    running: _Running = {}
+    samples = _Samples(ask)
 
     def act(actions: list[Action]) -> None:
         for action in actions:
             if isinstance(action, Launch):
                 observer.launched(action.index)
-        _perform(actions, running, ask)
+        samples.act(actions)
 
-    wants = asyncio.ensure_future(observer.wants())
+    wants = samples.also(observer.wants())
     try:
         act(vote.start())
         act(observer.wanted())
         while vote.result is None:
-            either: list[asyncio.Future[Any]] = [*running.values(), wants]
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            for outcome in _arrived(running):
+            await samples.news()
+            for outcome in samples.arrived():
                 observer.comes(outcome)
                 act(vote.receive(outcome))
                 observer.came(outcome)
             act(observer.wanted())
             if wants.done():
-                wants = asyncio.ensure_future(observer.wants())
+                wants = samples.also(observer.wants())
     finally:
         wants.cancel()
-        await _cancel_all(running)
+        await samples.cancel()
 
 
-def _arrived(running: _Running) -> Iterator[Outcome]:
-    """What is there, in sample order."""
-    for index in sorted(index for index, task in running.items() if task.done()):
-        task = running.pop(index)
-        if not task.cancelled():
-            yield task.result()
+class _Samples:
+    """Samples under way, each in a task. One future is waited for, however many they are."""
 
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[int, asyncio.Task[Outcome]] = {}
+        self._news: asyncio.Future[None] = self._loop.create_future()
 
-def _perform(actions: Iterable[Action], running: _Running, ask: Ask) -> None:
-    for action in actions:
-        if isinstance(action, Launch):
-            running[action.index] = asyncio.ensure_future(ask(action))
-        elif action.index in running:
-            running[action.index].cancel()
+    def act(self, actions: Iterable[Action]) -> None:
+        """Launch some, cancel others."""
+        for action in actions:
+            if isinstance(action, Launch):
+                self._running[action.index] = self.also(self._ask(action))
+            elif action.index in self._running:
+                self._running[action.index].cancel()
 
+    def also(self, work: Coroutine[Any, Any, Made]) -> asyncio.Task[Made]:
+        """Start something else whose end is news."""
+        task = self._loop.create_task(work)
+        task.add_done_callback(self._wake)
+        return task
 
-async def _cancel_all(running: _Running) -> None:
-    for task in running.values():
-        task.cancel()
-    if running:
-        await asyncio.wait(running.values())
+    async def news(self) -> None:
+        """Wait until something has ended since the last time."""
+        await self._news
+        self._news = self._loop.create_future()
+
+    def arrived(self) -> Iterator[Outcome]:
+        """What is there, in sample order."""
+        for index in sorted([index for index, task in self._running.items() if task.done()]):
+            task = self._running.pop(index)
+            if not task.cancelled():
+                yield task.result()
+
+    async def cancel(self) -> None:
+        """Cancel all, and wait until they have ended."""
+        for task in self._running.values():
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running.values())
+
+    def _wake(self, _: asyncio.Task[Any]) -> None:
+        if not self._news.done():
+            self._news.set_result(None)

@@ -29,6 +29,7 @@ class Asked:
     body: Callable[[Launch, str], bytes]  # by sample and engine
     again: Allowance  # retries that its samples share
     asks_margin: bool = False  # whether log-probabilities are taken out of the answer again
+    own: Headers = ()  # fields that no other request has
 
 
 # Is told the bytes of a sample's event stream as they come, under the sample's index.
@@ -108,7 +109,7 @@ async def _ask(
     launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds, listener: Listener | None
 ) -> tuple[Sample | Abstention, Failed | None]:
     url, body = upstream.settings.url + asked.form.path, asked.body(launch, upstream.engine)
-    call = Call("POST", url, upstream.dress(asked.headers), body)
+    call = Call("POST", url, upstream.dress(asked.headers), body, asked.own)
     began = perf_counter()
     result, status, failed = "cancelled", 0, None
     ticket = upstream.began()
@@ -146,7 +147,7 @@ def _is_heard(exchange: Exchange) -> bool:
 def _outcome(
     index: int, asked: Asked, exchange: Exchange, body: bytes, upstream: Upstream
 ) -> Sample | Abstention:
-    headers = passed_back(exchange.headers)
+    headers = exchange.headers.once(passed_back)
     if exchange.status >= 400:
         return Abstention(index, "status", exchange.status, body, headers, upstream.name)
     if exchange.status != 200:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from email.utils import parsedate_to_datetime
 
 from gateway.core.pin import Pin
+from gateway.wire.fields import Fields
 
 Pairs = list[tuple[str, str]]
 
@@ -47,16 +48,15 @@ TENANT = (
 )
 
 
-def sent_on(headers: Mapping[str, str], request_id: str, *, streamed: bool) -> Pairs:
-    """The header of a sample's request."""
+def sent_on(headers: Mapping[str, str], *, streamed: bool) -> Fields:
+    """The header of a sample's request, less its id."""
     made = [(name, headers[name]) for name in SENT_ON if name in headers]
     made += (
         ("content-type", "application/json"),
         ("accept", "text/event-stream" if streamed else "application/json"),
         ("accept-encoding", "identity"),
-        ("x-request-id", request_id),
     )
-    return made
+    return Fields(made)
 
 
 def passed_back(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -105,7 +105,7 @@ async def test_a_sample() -> None:
         desk(far.url) as near,
     ):
         expected = Sample(
-            3, Reply("42", tokens=3), plain("42", 7), streamed=False,
+            3, Reply("42", tokens=3, prompt=5), plain("42", 7), streamed=False,
             headers=(("content-type", "application/json"), ("openai-version", "2020")), upstream="u",
         )  # fmt: skip
         assert expected == await near.take(3)
@@ -121,7 +121,7 @@ async def test_a_streamed_sample() -> None:
             asked=replace(ASKED, body=lambda launch, engine: body(launch, engine, stream=True))
         )
         assert isinstance(taken, Sample)
-        assert (Reply("42", tokens=3), True) == (taken.reply, taken.streamed)
+        assert (Reply("42", tokens=3, prompt=5), True) == (taken.reply, taken.streamed)
         assert b"".join(b"data: " + payload + b"\n\n" for payload in chunks("42", 0)) == taken.body
 
 
@@ -185,7 +185,7 @@ async def test_a_stream_is_heard_while_it_comes() -> None:
         go_on.set()
         taken = await taking
     assert isinstance(taken, Sample)
-    assert ({3}, taken.body, Reply("42", tokens=3)) == (
+    assert ({3}, taken.body, Reply("42", tokens=3, prompt=5)) == (
         {index for index, _ in ear.heard},
         ear.whole,
         taken.reply,
