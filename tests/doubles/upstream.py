@@ -75,6 +75,7 @@ class Upstream:
         self.models: Reply = Reply(body=json.dumps(MODELS).encode())
         self.version: Reply = Reply(body=b'{"version":"0.32.0"}')
         self.openapi: Reply = Reply(404, b'{"detail":"Not Found"}')
+        self.hidden_from: set[str] = set()  # gateways whose looks find nothing here, by their `x-gateway`
         self.url = ""
 
     async def asked(self, number: int) -> Sequence[Seen]:
@@ -119,6 +120,8 @@ class Upstream:
         return await _say(request, seen.body, answer, index)
 
     async def _other(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("x-gateway") in self.hidden_from:
+            return web.Response(status=503)
         known = {
             "/v1/models": self.models,
             "/version": self.version,
