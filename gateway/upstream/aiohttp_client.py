@@ -5,6 +5,8 @@ import errno
 import ssl
 from functools import lru_cache
 from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -22,7 +24,7 @@ _OURS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 class AiohttpClient:
-    """Calls over pooled connections, under connect, first-byte and idle time-outs."""
+    """Calls over pooled connections, under connect, first-byte, idle and total time-outs."""
 
     def __init__(
         self, timeouts: Timeouts, tls: ssl.SSLContext | None = None, *, trust_env: bool = False
@@ -33,11 +35,12 @@ class AiohttpClient:
 
     async def send(self, call: Call) -> "AiohttpExchange":
         """Send a call. If a pooled connection dies before a byte of the answer, once more on a new one."""
+        ends = asyncio.get_running_loop().time() + self._timeouts.total
         try:
-            return await self._send(self._pooled, call)
+            return await self._send(self._pooled, call, ends)
         except _StaleError:
             try:
-                return await self._send(self._fresh, call)
+                return await self._send(self._fresh, call, ends)
             except _StaleError as error:
                 raise Unheard(str(error)) from error
 
@@ -49,38 +52,63 @@ class AiohttpClient:
         await self._pooled.close()
         await self._fresh.close()
 
-    async def _send(self, session: aiohttp.ClientSession, call: Call) -> "AiohttpExchange":
+    async def _send(self, session: aiohttp.ClientSession, call: Call, ends: float) -> "AiohttpExchange":
+        connect, first_byte = self._timeouts.connect, self._timeouts.first_byte
+        now = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
+            async with asyncio.timeout_at(min(now + connect, ends)) as deadline:
+                waiting = _Waiting(deadline, first_byte, ends)
                 response = await session.request(
                     call.method,
                     _url(call.url),
                     data=_payload(call.body),
                     headers=[*call.headers, *call.more],
                     allow_redirects=False,
+                    trace_request_ctx=waiting,
                 )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if _is_stale(error):
                 raise _StaleError(str(error)) from error
+            if type(error) is TimeoutError and not waiting.is_connected:
+                raise Unreachable(f"no connection within {connect:g} s") from error
             raise translate(error) from error
-        return AiohttpExchange(response, self._timeouts.idle)
+        return AiohttpExchange(response, self._timeouts.idle, ends)
+
+
+class _Waiting:
+    """What a call waits for: first for its connection, then for the head of its answer."""
+
+    def __init__(self, deadline: asyncio.Timeout, first_byte: float, ends: float) -> None:
+        self.is_connected = False
+        self._deadline = deadline
+        self._first_byte = first_byte
+        self._ends = ends
+
+    def connected(self) -> None:
+        """The connection stands."""
+        if not self._deadline.expired():
+            self.is_connected = True
+            now = asyncio.get_running_loop().time()
+            self._deadline.reschedule(min(now + self._first_byte, self._ends))
 
 
 class AiohttpExchange:
     """One aiohttp response as an Exchange."""
 
-    __slots__ = ("_idle", "_response", "headers", "status")
+    __slots__ = ("_ends", "_idle", "_loop", "_response", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, idle: float) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, idle: float, ends: float) -> None:
         self._response = response
         self._idle = idle
+        self._ends = ends
+        self._loop = asyncio.get_running_loop()
         self.status = response.status
         self.headers = Fields((name.lower(), value) for name, value in response.headers.items())
 
     async def piece(self) -> bytes:
         """The next bytes that are there."""
         try:
-            async with asyncio.timeout(self._idle):
+            async with asyncio.timeout_at(min(self._loop.time() + self._idle, self._ends)):
                 return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error) from error
@@ -154,7 +182,20 @@ def _session(
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_OURS,
         requote_redirect_url=False,
+        trace_configs=[_tracing()],
     )
+
+
+def _tracing() -> aiohttp.TraceConfig:
+    """Tells each call when it has its connection, new or not."""
+
+    async def connected(_session: aiohttp.ClientSession, call: SimpleNamespace, _about: Any) -> None:
+        call.trace_request_ctx.connected()
+
+    made = aiohttp.TraceConfig()
+    made.on_connection_create_end.append(connected)
+    made.on_connection_reuseconn.append(connected)
+    return made
 
 
 def _payload(body: bytes) -> bytes | BytesIO | None:

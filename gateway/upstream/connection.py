@@ -12,7 +12,7 @@ from typing import cast
 import httptools
 
 from gateway.heads import Heads
-from gateway.upstream.client import Broken, Unheard, UpstreamFailure
+from gateway.upstream.client import Broken, TimedOut, Unheard, UpstreamFailure
 from gateway.upstream.exchange import HttpExchange
 from gateway.wire.fields import Fields
 
@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
         forget: Callable[["Connection"], None],
     ) -> None:
         self.deadline = inf  # by the loop's clock: when to give up, or when it has been idle for too long
+        self._ends = inf  # by the same clock: when the answer has to be whole
         self.is_open = False
         self._heads = heads
         self._release = release
@@ -53,13 +54,14 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._is_reusable = False
 
-    def start(self, request: bytes, body: bytes, exchange: HttpExchange, patience: float) -> None:
-        """Send a request; its answer goes to the exchange."""
+    def start(self, request: bytes, body: bytes, exchange: HttpExchange, begins: float, ends: float) -> None:
+        """Send a request; its answer, which begins and ends by these times, goes to the exchange."""
         self._exchange = exchange
         self._parser = None
         self._received = 0
         self._is_announced = self._is_at_end = self._is_reusable = False
-        self.deadline = self._loop.time() + patience
+        self.deadline = min(begins, ends)
+        self._ends = ends
         if len(body) <= _TOGETHER:
             self._transport.write(request + body)
         else:
@@ -78,6 +80,15 @@ class Connection(asyncio.Protocol):
         else:
             self.abort()
 
+    def give_up(self) -> None:
+        """The deadline has passed."""
+        if self._exchange is None:
+            self.abort()
+        elif self.deadline >= self._ends:
+            self.fail(TimedOut("the answer was not whole in time"))
+        else:
+            self.fail(TimedOut("nothing came in time"))
+
     def fail(self, error: UpstreamFailure) -> None:
         """Tell whoever waits, and end the connection."""
         if self._exchange is not None:
@@ -94,7 +105,7 @@ class Connection(asyncio.Protocol):
         if not self._is_paused and self.is_open:
             self._is_paused = True
             self._transport.pause_reading()
-            self.deadline = inf
+            self.deadline = self._ends
 
     def read_on(self) -> None:
         """The reader has caught up."""
@@ -219,7 +230,8 @@ class Connection(asyncio.Protocol):
 
     def _expect_more(self) -> None:
         if self._exchange is not None:
-            self.deadline = self._loop.time() + self._exchange.idle
+            deadline = self._loop.time() + self._exchange.idle
+            self.deadline = min(self._ends, deadline)
 
 
 class _Rest:

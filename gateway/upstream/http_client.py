@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, Headers, TimedOut, Unheard, Unreachable
+from gateway.upstream.client import Broken, Call, Headers, Unheard, Unreachable
 from gateway.upstream.connection import Connection, KnownHeads
 from gateway.upstream.exchange import HttpExchange
 from gateway.wire.fields import Fields
@@ -30,7 +30,7 @@ class _Origin(NamedTuple):
 
 
 class HttpClient:
-    """Calls over pooled connections, under connect, first-byte and idle time-outs."""
+    """Calls over pooled connections, under connect, first-byte, idle and total time-outs."""
 
     def __init__(self, timeouts: Timeouts, tls: ssl.SSLContext | None = None) -> None:
         self._timeouts = timeouts
@@ -41,19 +41,21 @@ class HttpClient:
         self._heads = KnownHeads()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._tick = min(_SLOWEST_TICK, timeouts.first_byte / 4, timeouts.idle / 4)
+        self._connect_within = min(timeouts.connect, timeouts.total)
+        self._tick = min(_SLOWEST_TICK, timeouts.first_byte / 4, timeouts.idle / 4, timeouts.total / 4)
 
     async def send(self, call: Call) -> HttpExchange:
         """Send a call. If a connection from the pool dies before a byte of the answer, once more on a new one."""
+        ends = self._loop.time() + self._timeouts.total
         origin, opening = _split(call.method, call.url)
         request = _head(call, opening)
         pooled = self._pooled(origin)
         if pooled is not None:
             try:
-                return await self._send(pooled, call, request)
+                return await self._send(pooled, call, request, ends)
             except Unheard:  # as one that its server found idle
                 pass
-        return await self._send(await self._connect(origin), call, request)
+        return await self._send(await self._connect(origin), call, request, ends)
 
     def retire(self) -> None:
         """Close what is idle now, and each other connection after its answer."""
@@ -70,10 +72,11 @@ class HttpClient:
             self._timer.cancel()
         await asyncio.sleep(0)  # transports tell their protocols in the loop's next turn
 
-    async def _send(self, connection: Connection, call: Call, request: bytes) -> HttpExchange:
+    async def _send(self, connection: Connection, call: Call, request: bytes, ends: float) -> HttpExchange:
         is_head_only = call.method == "HEAD"
         exchange = HttpExchange(connection, self._loop, self._timeouts.idle, is_head_only=is_head_only)
-        connection.start(request, call.body, exchange, self._timeouts.first_byte)
+        begins = self._loop.time() + self._timeouts.first_byte
+        connection.start(request, call.body, exchange, begins, ends)
         try:
             await exchange.head()
         except BaseException:  # cancelled, too
@@ -101,7 +104,7 @@ class HttpClient:
             self._idle.setdefault(origin, deque()).append(connection)
 
         try:
-            async with asyncio.timeout(self._timeouts.connect):
+            async with asyncio.timeout(self._connect_within):
                 _, connection = await loop.create_connection(
                     lambda: Connection(self._heads, release, self._open.discard),
                     origin.host,
@@ -109,7 +112,7 @@ class HttpClient:
                     ssl=tls,
                 )
         except TimeoutError as error:
-            raise Unreachable(f"no connection within {self._timeouts.connect:g} s") from error
+            raise Unreachable(f"no connection within {self._connect_within:g} s") from error
         except (OSError, UnicodeError) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         self._open.add(connection)
@@ -121,7 +124,7 @@ class HttpClient:
         loop = self._loop
         now = loop.time()
         for connection in [each for each in self._open if each.deadline <= now]:
-            connection.fail(TimedOut("nothing came in time"))
+            connection.give_up()
         for idle in self._idle.values():
             while idle and not idle[0].is_open:
                 idle.popleft()

@@ -29,8 +29,8 @@ async def gateway(name: str, redis: RedisServer, *upstreams: Upstream) -> AsyncI
         UpstreamSettings(name=f"u{at}", url=each.url, headers=(("x-gateway", name),))
         for at, each in enumerate(upstreams)
     )
-    settings = {"cache": CacheSettings(url=redis.url, timeout=30), "health": OFTEN}
-    async with open_gateway(upstreams=named, default_policy=PRESETS["single"], **settings) as client:
+    cache, policy = CacheSettings(url=redis.url, timeout=30), PRESETS["single"]
+    async with open_gateway(upstreams=named, default_policy=policy, cache=cache, health=OFTEN) as client:
         yield client
 
 

@@ -43,6 +43,14 @@ class Connection:
         """Send one byte at a time."""
         await self.send(*(bytes([byte]) for byte in data))
 
+    async def drip(self, piece: bytes) -> None:
+        """Send a piece again and again until the client leaves."""
+        with suppress(ConnectionError):
+            while not self.writer.is_closing():
+                await self.send(piece)
+                await asyncio.sleep(0.005)
+        self.left.set()
+
     async def wait_for_leaving(self) -> None:
         """Until the client closes the connection."""
         with suppress(ConnectionError):
@@ -158,6 +166,17 @@ def breaking(data: bytes, *, reset: bool = False) -> Play:
         await connection.send(data)
         if reset:
             connection.reset()
+
+    return play
+
+
+def dripping() -> Play:
+    """Take a request, and answer it with one byte after the other until the client leaves."""
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        await connection.drip(b"a")
 
     return play
 

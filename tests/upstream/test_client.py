@@ -32,6 +32,7 @@ from tests.upstream.raw_server import (
     Play,
     answering,
     breaking,
+    dripping,
     hanging,
     keeping,
     open_raw,
@@ -577,6 +578,16 @@ async def test_silence_in_mid_body(opened: Opened, data: bytes) -> None:
         with pytest.raises(TimedOut):
             await read_all(exchange, LIMIT)
         exchange.close()
+        await raw.connections[0].left.wait()
+
+
+@pytest.mark.parametrize("play", [hanging(), hanging(b"HTTP/1.1 200 OK\r\n\r\na"), dripping()])
+async def test_the_whole_takes_too_long(opened: Opened, play: Play) -> None:
+    """A call that is not answered whole within the total time-out is TimedOut, however much came, and cut off."""
+    client = opened(Timeouts(connect=30, first_byte=30, idle=30, total=0.2))
+    async with open_raw(play) as raw:
+        with pytest.raises(TimedOut):
+            await ask(client, raw.url)
         await raw.connections[0].left.wait()
 
 

@@ -10,7 +10,7 @@ from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.client import Broken, Call, Client, TimedOut
 from gateway.upstream.http_client import HttpClient
 from tests.doubles.waiting import until
-from tests.upstream.raw_server import Connection, breaking, hanging, keeping, open_raw, response
+from tests.upstream.raw_server import Connection, breaking, dripping, hanging, keeping, open_raw, response
 
 PATIENT = Timeouts(connect=30, first_byte=30, idle=30)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -139,6 +139,16 @@ async def test_a_body_that_stops(opened: Open) -> None:
         with pytest.raises(TimedOut):
             await exchange.pour(Pail())
         exchange.close()
+
+
+async def test_a_body_that_takes_too_long(opened: Open) -> None:
+    """When it goes on coming for longer than the total time-out, it is TimedOut, and the server sees us leave."""
+    async with open_raw(dripping()) as raw:
+        exchange = await opened(Timeouts(connect=30, first_byte=30, idle=30, total=0.2)).send(call(raw.url))
+        with pytest.raises(TimedOut):
+            await exchange.pour(Pail())
+        exchange.close()
+        await raw.connections[0].left.wait()
 
 
 async def test_a_sink_that_breaks(opened: Open) -> None:
