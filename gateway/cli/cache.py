@@ -96,7 +96,8 @@ def _refusal(error: HTTPError) -> str:
         told = json.loads(error.read())["error"]["message"]
     except (ValueError, TypeError, LookupError, OSError):
         told = error.reason
-    return f"the gateway refuses: {told} ({error.code})"
+    hint = f"; {ADMIN_KEY} is to hold a key with `admin: true`" if error.code == 401 else ""
+    return f"the gateway refuses: {told} ({error.code}){hint}"
 
 
 def _fail(message: str) -> int:

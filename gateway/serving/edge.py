@@ -105,6 +105,7 @@ class Edge:
 def _log_failed(labels: tuple[str, str, str, str, int], trace: Trace, seconds: float) -> None:
     """A line for a request that was not answered as asked. The message may quote the prompt, so the code has to do."""
     about = dict(zip(("endpoint", "model", "policy", "source", "status"), labels, strict=True))
+    about |= {"tenant": trace.tenant} if trace.tenant else {}
     _LOG.log(
         logging.WARNING if trace.status >= 500 else logging.INFO,
         "request failed",

@@ -108,7 +108,8 @@ async def _vote(
     gateway.spans.voted(told)
     _charge(gateway, wanted, told)
     if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
-        _LOG.info("round", extra=said(**round_said(told), **_prompts(gateway, wanted, verdict)))
+        tenant = {"tenant": wanted.client.name} if wanted.client else {}
+        _LOG.info("round", extra=said(**round_said(told), **tenant, **_prompts(gateway, wanted, verdict)))
     if onlooker:
         onlooker.ended(told)
     if verdict is None:

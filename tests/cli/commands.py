@@ -26,14 +26,21 @@ def scg(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.Com
 
 
 @contextmanager
-def http_server(answers: Mapping[str, tuple[int, str]]) -> Iterator[tuple[str, list[str]]]:
-    """A server that answers `METHOD /path` as told, 404 otherwise; yields its URL and the requests so far."""
+def http_server(
+    answers: Mapping[str, tuple[int, str]], wants: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers `METHOD /path` as told, 404 otherwise; yields its URL and the requests so far.
+
+    A request without the fields that it `wants` is a 401.
+    """
     seen: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the name is http.server's
             seen.append(f"{self.command} {self.path}")
             status, body = answers.get(seen[-1], (404, json.dumps({"error": {"message": "no such thing"}})))
+            if any(self.headers.get(name) != value for name, value in (wants or {}).items()):
+                status, body = 401, "{}"
             self.send_response(status)
             self.send_header("content-length", str(len(body.encode())))
             self.end_headers()

@@ -38,6 +38,7 @@ def test_asks_and_prints_json(
         (["get", KEY], 404, "{}", f"nothing is pinned under {KEY}"),
         (["delete", KEY], 404, "", f"nothing is pinned under {KEY}"),
         (["get", KEY], 403, REFUSAL, "the gateway refuses: not from here (403)"),
+        (["stats"], 401, REFUSAL, "not from here (401); SCG_ADMIN_KEY is to hold a key with `admin: true`"),
         (["stats"], 404, "<html>", "the gateway refuses: Not Found (404)"),
         (["stats"], 500, "[]", "the gateway refuses: Internal Server Error (500)"),
         (["stats"], 200, "<html>", "does not answer like a gateway"),
@@ -97,3 +98,16 @@ def test_what_is_no_port_is_passed_over(
         monkeypatch.setenv("SCG_PORT", port)
     assert main(["cache", "stats", "--help"]) == 0
     assert "http://127.0.0.1:8080)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_shows_its_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway with keys is asked with the one in SCG_ADMIN_KEY, which no other command takes for a setting."""
+    asked = "GET /v1/consistency/summary"
+    with http_server({asked: (200, "{}")}, {"authorization": "Bearer of-an-operator"}) as (url, seen):
+        assert main(["cache", "stats", "--url", url]) == 1
+        monkeypatch.setenv("SCG_ADMIN_KEY", "of-an-operator")
+        assert main(["cache", "stats", "--url", url]) == 0
+        assert [asked, asked] == seen
+    monkeypatch.setenv("SCG_UPSTREAM_URL", "http://llm:8000")
+    assert main(["config", "check"]) == 0
+    assert "of-an-operator" not in capsys.readouterr().out

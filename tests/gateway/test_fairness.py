@@ -8,7 +8,7 @@ from gateway.settings.model import Limits, Timeouts, UpstreamSettings
 from tests.doubles.gateway import Got, open_gateway
 from tests.doubles.upstream import open_upstream
 from tests.doubles.waiting import until
-from tests.gateway.tenants import KEYS, A, B, bearer
+from tests.gateway.tenants import ADMIN, KEYS, A, B, bearer
 
 
 @pytest.mark.parametrize("where", ["process", "upstream"])
@@ -78,3 +78,15 @@ async def test_samples_that_wait_too_long() -> None:
             late.headers["retry-after"],
         )
         assert [] == upstream.seen
+
+
+async def test_who_only_looks_on_is_not_in_flight() -> None:
+    """The page's feed has a key and no place: when it ends, nobody has less than nothing in flight."""
+    async with open_upstream("x") as upstream, open_gateway(upstream, keys=KEYS) as client:
+        async with client.session.get(f"{client.url}/events", headers=bearer(ADMIN)) as response:
+            assert 200 == response.status
+            await response.content.readany()
+        assert 401 == (await client.get("/events")).status
+        assert 200 == (await client.chat(bearer(ADMIN))).status
+        await until(lambda: client.inside.in_flight == 0)
+        assert set(client.inside.traffic.of_tenant.values()) <= {0}
