@@ -25,6 +25,8 @@ from gateway.telemetry.siblings import Siblings
 _SELDOM = 10_000  # objects in containers, more than were freed, after which the collector looks for cycles
 _LOG = logging.getLogger(__name__)
 
+_FIRST_LOOK = 10.0  # seconds that a worker which replaces another may look at its upstreams first
+
 
 @dataclass(frozen=True, slots=True)
 class Crew:
@@ -33,6 +35,7 @@ class Crew:
     slot: int
     siblings: Siblings
     parent: socket.socket
+    is_late: bool  # others serve already
 
 
 def run(settings: Settings, load: Load) -> int:
@@ -46,6 +49,7 @@ def run(settings: Settings, load: Load) -> int:
 
 def serve(settings: Settings, load: Load, herald: Herald, crew: Crew | None = None) -> int:
     """The same in this very process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until somebody is there to hear it
     log = open_log(settings.log, worker=crew.slot if crew else None)
     with log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for warning in settings.warnings if crew is None or crew.slot == 0 else ():
@@ -95,6 +99,8 @@ class Process:
         wanted = self._succession.gateway.settings
         stop = Stop(crew.parent if crew else None)
         async with self._reloading(load):
+            if crew is not None and crew.is_late:
+                await self._look_first()
             try:
                 address = await self._door.open(wanted.host, wanted.port, shared=crew is not None)
             except OSError as error:
@@ -109,11 +115,18 @@ class Process:
         await drain(self._succession.gateway, self._door, stop.hurry, at_once=stop.by_hand)
         return 0
 
+    async def _look_first(self) -> None:
+        """Know the upstreams before taking connections that the others could have."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_LOOK):
+                await self._succession.gateway.pool.first_look.wait()
+
     @asynccontextmanager
     async def _reloading(self, load: Load) -> AsyncIterator[None]:
         """Meanwhile SIGHUP means: read the settings anew. One that comes during that is not forgotten."""
         asked = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
         async def reload_for_ever() -> None:
             while await asked.wait():

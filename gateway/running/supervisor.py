@@ -132,10 +132,12 @@ class Supervisor:
     def _start(self, worker: Worker) -> None:
         ours, theirs = socket.socketpair()
         worker.began = monotonic()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # none is heard by a child that still has our ears
         worker.pid = os.fork()
         if not worker.pid:
             ours.close()
             self._become(worker, theirs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         theirs.close()
         worker.line = ours
         self._selector.register(ours, selectors.EVENT_READ, worker)
@@ -146,7 +148,8 @@ class Supervisor:
         try:
             self._let_go()
             siblings = Siblings(self._folder, worker.slot)
-            code = serve(self._settings, self._load, Line(parent), Crew(worker.slot, siblings, parent))
+            crew = Crew(worker.slot, siblings, parent, is_late=self._was_ready)
+            code = serve(self._settings, self._load, Line(parent), crew)
         except BaseException:  # noqa: BLE001  nothing above this is the worker's
             traceback.print_exc()
         finally:
@@ -160,6 +163,9 @@ class Supervisor:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(
+            signal.SIG_UNBLOCK, {*_SIGNALS} - {signal.SIGHUP}
+        )  # which waits for its handler
         self._selector.close()
         self._heard.close()
         for other in self._workers:

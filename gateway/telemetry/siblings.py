@@ -104,7 +104,8 @@ class Siblings:
             return self._answers[what]()
         async with self._writing:
             answer = self._answers[what]()
-            await asyncio.to_thread(_write, self._folder / f"{self._name}.counts", answer)
+            with suppress(OSError):  # a full disk, say: what is told now is right all the same
+                await asyncio.to_thread(_write, self._folder / f"{self._name}.counts", answer)
         return answer
 
 

@@ -46,8 +46,8 @@ class Served:
         async with self.session.post(url, json=HELLO | members, headers=headers) as response:
             return await Got.read(response)
 
-    async def get(self, path: str) -> Got:
-        async with self.session.get(self.url + path) as response:
+    async def get(self, path: str, headers: Fields | None = None) -> Got:
+        async with self.session.get(self.url + path, headers=headers) as response:
             return await Got.read(response)
 
     async def logged(self, text: str, times: int = 1) -> str:

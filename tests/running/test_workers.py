@@ -49,15 +49,13 @@ def workers_of(served: Served) -> list[int]:
 
 async def metric(served: Served, name: str) -> float:
     """The sum of a metric's samples, from whichever worker answers."""
-    async with served.session.get(f"{served.url}/metrics", headers=ALONE) as response:
-        text = await response.text()
+    text = (await served.get("/metrics", ALONE)).text
     samples = (each for family in text_string_to_metric_families(text) for each in family.samples)
     return sum(each.value for each in samples if each.name == name)
 
 
 async def summary(served: Served) -> Any:
-    async with served.session.get(f"{served.url}/v1/consistency/summary", headers=ALONE) as response:
-        return await response.json()
+    return (await served.get("/v1/consistency/summary", ALONE)).json
 
 
 async def ask(served: Served, seeds: Sequence[int]) -> list[str]:
@@ -106,6 +104,7 @@ async def test_a_worker_that_dies_is_replaced(tmp_path: Path, redis_server: Redi
             os.kill(workers_of(served)[0], number)
             await served.logged("died", times=times)
             assert counted == await metric(served, "scg_samples_total")
+            assert {200} == {(await served.get("/readyz", ALONE)).status for _ in range(MANY)}
             await served.logged('"message":"listening', times=2 + times)
             assert counted == await metric(served, "scg_samples_total")
         assert ["42"] * MANY == await ask(served, range(MANY))
