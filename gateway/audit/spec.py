@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ALONE, TOGETHER, MIXED, APART = "alone", "together", "mixed", "apart"
+LANE = "lane"
 KINDS = (ALONE, TOGETHER, MIXED, APART)
 
 
@@ -24,7 +25,8 @@ class Spec:
         prompts: the questions; the unit of every figure.
         concurrencies: requests in flight; those above 1 are tried together and apart.
         copies: of each prompt, apart, at each concurrency.
-        alone: of each prompt, with nothing else in flight; the first finds no prefix cached, the others do.
+        alone: of each prompt, with nothing else in flight; the first finds no prefix cached, the others do. Also of the
+            reference lane, where one is audited beside the server.
         rounds: of each prompt, of `round_size` copies at once among other prompts, at the highest concurrency.
         gap: seconds between the end of one copy and the start of the next, where they are apart.
         salted: whether copies apart have prefix caches of their own, where the engine can.
@@ -47,6 +49,7 @@ class Spec:
     vary_seed: bool = False
     max_tokens: int = 128
     answer: str = "auto"
+    has_lane: bool = False
 
     @property
     def highest(self) -> int:

@@ -126,6 +126,7 @@ def _options(arguments: argparse.Namespace) -> "Options":
         urls=tuple(arguments.urls),
         spec=spec,
         journal=_named(arguments.out, ".jsonl"),
+        lane=arguments.reference,
         resume=arguments.resume,
         rate=arguments.rate or None,
         most=arguments.max_requests,

@@ -21,6 +21,7 @@ _EXAMPLES = """\
   scg audit http://vllm:8000 --prompts prompts.txt --fail-under 0.99    in CI: exit code 1 if it does not hold
   scg audit http://vllm:8000 --prompts cases.jsonl --answer json --copies 20 --rate 30 --max-requests 10000
   scg audit http://vllm-a:8000 http://vllm-b:8000 --model m             replicas: do they agree with each other?
+  scg audit http://vllm:8000 --reference http://vllm-ref:8000     what `strict` and `serial` come to with this lane
   scg audit http://127.0.0.1:8080 --model m --header "x-consistency-policy: strict"    through the gateway
   scg audit http://vllm:8000 --phases alone,apart --concurrency 1,64 --dry-run         what it would ask
   scg audit http://vllm:8000 --resume                                   go on after Ctrl-C
@@ -39,6 +40,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="the server, with or without /v1; several are replicas",
     )
     parser.add_argument("--model", default="", metavar="M", help="the model (the only one listed)")
+    parser.add_argument(
+        "--reference",
+        metavar="URL",
+        type=_url,
+        help="a reference lane: policies that use one are tried with its answers (those that came alone)",
+    )
     _add_what(parser.add_argument_group("what is asked"))
     _add_how(parser.add_argument_group("how it is asked"))
     _add_report(parser.add_argument_group("the report"))

@@ -168,7 +168,7 @@ async def test_a_dry_run_asks_nothing(audit: Audit) -> None:
 async def test_dying_midway_and_resumed(audit: Audit) -> None:
     """A server that dies costs no answer: there is a report, --resume asks only what is missing, and joins it."""
     async with open_upstream("same") as upstream:
-        upstream.answers = [*["same"] * 25, *[RESET] * 400]
+        upstream.answers = [*["same"] * 12, *[RESET] * 400]
         died = await audit(upstream.url, "--fail-under", "0.5")
         assert 1 == died.code
         assert "the same command with --resume goes on" in died.err
@@ -309,6 +309,32 @@ async def test_replicas(audit: Audit) -> None:
         ran.report["replicas_within"]["value"],
         ran.report["replicas_between"]["value"],
     )
+
+
+async def test_a_reference_lane_of_its_own(audit: Audit) -> None:
+    """With --reference the lane is asked one at a time, and policies that use one are tried with its answers."""
+    async with open_upstream(*map(str, range(100))) as fast, open_upstream("lane") as lane:
+        ran = await audit(
+            *(fast.url, "--reference", lane.url, "--phases", "apart"),
+            small=(
+                "--prompt-count",
+                "3",
+                "--copies",
+                "6",
+                "--concurrency",
+                "1,2",
+                "--gap",
+                "0",
+                "--rate",
+                "0",
+            ),
+        )
+    assert {"lane": 9, "apart": 18} == {each["kind"]: each["answers"] for each in ran.report["conditions"]}
+    assert (9, 18) == (len(planned(lane)), len(planned(fast)))
+    policies = {each["name"]: each["text"]["value"] for each in ran.report["policies"]}
+    assert 1.0 == policies["strict"] == policies["serial"]
+    assert 0.0 == policies["single"]
+    assert {"single", "majority", "strict", "serial"} == policies.keys()
 
 
 async def test_salts_where_the_engine_takes_them(audit: Audit) -> None:

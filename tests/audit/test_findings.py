@@ -188,6 +188,12 @@ def test_what_a_reader_is_warned_of(changes: dict[str, float], head: dict[str, o
     assert any(said in note for note in cautions(found))
 
 
+def test_several_texts_alone_are_told_of() -> None:
+    """Where one at a time does not give one text, the batch is not the whole story, or the audit was not alone."""
+    found = findings(spec_of(3), {ALONE: [["a", "b", "a"]] * 3, APART: [SAME] * 3})
+    assert any("Asked one at a time there were several texts" in note for note in cautions(found))
+
+
 def test_a_load_that_was_not_reached_is_told() -> None:
     """Where one request was in flight instead of four, the figure is not one under load."""
     spec = spec_of(3)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from gateway.audit.schedule import Phase, schedule
-from gateway.audit.spec import ALONE, APART, KINDS, MIXED, TOGETHER, Spec
+from gateway.audit.spec import ALONE, APART, KINDS, LANE, MIXED, TOGETHER, Spec
 from tests.audit.hearing import spec_of
 
 
@@ -24,6 +24,7 @@ def phases(spec: Spec) -> dict[tuple[str, int], Phase]:
         (spec_of(2, kinds=(APART,)), {(APART, 4): 12}),
         (spec_of(2, kinds=KINDS, concurrencies=(2,)),
          {(ALONE, 1): 6, (TOGETHER, 2): 4, (MIXED, 2): 12, (APART, 2): 12}),
+        (spec_of(2, kinds=(APART,), has_lane=True), {(LANE, 1): 6, (APART, 4): 12}),
     ],
 )  # fmt: skip
 def test_how_many(spec: Spec, requests: dict[tuple[str, int], int]) -> None:

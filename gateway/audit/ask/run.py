@@ -12,7 +12,7 @@ from gateway.audit.heard import Heard, Missed, Outcome
 from gateway.audit.journal import Head, Journal
 from gateway.audit.questions import plan_of
 from gateway.audit.schedule import Group, Phase, Shot
-from gateway.audit.spec import APART
+from gateway.audit.spec import APART, LANE
 from gateway.core.ballot import Extracted, Sample, extract, is_costly
 from gateway.extraction.pool import Extractors
 
@@ -114,7 +114,7 @@ class Run:
 
     async def _ask(self, shot: Shot, launch: int, in_flight: int) -> Outcome:
         """The outcome, however often the server has to be asked while it is busy."""
-        replica = shot.turn % len(self._servers)
+        replica = self._replica(shot)
         salt = f"scg-{self._head.nonce}-{shot.salt}" if self._spec.salted else None
         prompt = self._spec.prompts[shot.prompt]
         detail = ""
@@ -131,6 +131,12 @@ class Run:
             self._wait(said, attempt)
             detail = said.detail
         return Missed(shot, launch, f"asked {_TRIES} times: {detail}")
+
+    def _replica(self, shot: Shot) -> int:
+        """Copies go round the replicas; the lane is the last of the servers."""
+        if shot.kind == LANE:
+            return len(self._servers) - 1
+        return shot.turn % (len(self._servers) - self._spec.has_lane)
 
     def _wait(self, busy: Busy, attempt: int) -> None:
         seconds = _FIRST_PAUSE * 2**attempt if busy.seconds is None else busy.seconds

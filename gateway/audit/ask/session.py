@@ -15,7 +15,7 @@ from gateway.audit.ask.run import Left, Run
 from gateway.audit.ask.target import Tried, Unusable, find_target, try_one
 from gateway.audit.heard import Outcome
 from gateway.audit.journal import Head, Journal, JournalError, mend, read_journal, whole_groups
-from gateway.audit.report.progress import name_of, open_progress
+from gateway.audit.report.progress import open_progress
 from gateway.audit.schedule import schedule
 from gateway.audit.spec import Spec
 
@@ -27,6 +27,7 @@ class Options:
     urls: tuple[str, ...]
     spec: Spec
     journal: Path
+    lane: str | None = None  # the URL of a reference lane
     resume: bool = False
     rate: float | None = 8.0
     most: int | None = 2000
@@ -37,6 +38,11 @@ class Options:
     pins: bool = False
     any_form: bool = True  # whether plain completions may be tried where chats are refused
     dry_run: bool = False
+
+    @property
+    def all_urls(self) -> tuple[str, ...]:
+        """The replicas, and last the reference lane where there is one."""
+        return (*self.urls, *((self.lane,) if self.lane else ()))
 
 
 Before = tuple[Head, Sequence[Outcome]]
@@ -63,14 +69,14 @@ async def conduct(
     """
     async with AsyncExitStack() as stack:
         target = await find_target(
-            options.urls,
+            options.all_urls,
             options.spec.model or None,
             header(options.key, options.headers, pins=options.pins),
             options.timeout,
             options.ca_file,
             stack,
         )
-        spec = replace(options.spec, model=target.model)
+        spec = replace(options.spec, model=target.model, has_lane=options.lane is not None)
         tried = await try_one(target, spec, may_change=options.any_form)
         head = _continued(options, before, _head(options, target.engine, tried))
         outcomes = before[1] if before else ()
@@ -90,7 +96,7 @@ async def conduct(
 def _head(options: Options, engine: str, tried: Tried) -> Head:
     return Head(
         spec=tried.spec,
-        urls=options.urls,
+        urls=options.all_urls,
         engine=engine,
         nonce=token_hex(4),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -137,7 +143,7 @@ def _estimate(options: Options, head: Head, left: Sequence[Left], say: Callable[
     """Say what it will take; Unusable if that is more than it may."""
     requests = sum(len(group) for each in left for group in each.groups)
     planned = sum(phase.requests for phase in schedule(head.spec))
-    parts = ", ".join(f"{name_of(each.phase)} {sum(map(len, each.groups))}" for each in left)
+    parts = ", ".join(f"{each.phase.name} {sum(map(len, each.groups))}" for each in left)
     done = f" ({planned - requests} of {planned} are there already)" if planned != requests else ""
     seconds = requests / options.rate if options.rate else 0.0
     rate = f", at least {_spelled(seconds)} at {options.rate:g} a second (--rate)" if options.rate else ""

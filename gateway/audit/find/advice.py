@@ -7,7 +7,7 @@ from gateway.audit.find.bootstrap import Rate
 from gateway.audit.find.conditions import Condition
 from gateway.audit.find.findings import Findings
 from gateway.audit.find.policies import PolicyFinding
-from gateway.audit.spec import ALONE, APART, MIXED
+from gateway.audit.spec import ALONE, APART, LANE, MIXED
 
 TARGET = 0.99
 _FEW = 20  # prompts below which intervals are wide enough to be warned of
@@ -53,7 +53,7 @@ def _cost(findings: Findings, policy: PolicyFinding) -> float | None:
     loaded = next(
         (each for each in reversed(findings.conditions) if each.kind == APART and each.answers), None
     )
-    alone = next((each for each in findings.conditions if each.kind == ALONE and each.answers), None)
+    alone = next((each for each in findings.conditions if each.kind in {LANE, ALONE} and each.answers), None)
     if not policy.reference:
         return policy.samples
     if loaded is None or alone is None or not loaded.seconds:
@@ -157,6 +157,12 @@ def _of_the_figures(findings: Findings) -> Iterator[str]:
                 f"{each.name}: only {each.in_flight:g} requests were in flight as a rule, for lack of prompts or for"
                 " --rate. The server may do worse under load."
             )
+    alone = next((each for each in findings.conditions if each.kind == ALONE), None)
+    if alone is not None and alone.most_texts > 1:
+        yield (
+            "Asked one at a time there were several texts, too: either something else asks this server as well, and"
+            " shares batches with the audit, or batches are not the only cause."
+        )
     loaded = findings.headline
     if loaded is not None and loaded.spoiled:
         unread = f"{loaded.spoiled} of {loaded.answers} answers of {loaded.name} could not be read"

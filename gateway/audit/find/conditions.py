@@ -7,8 +7,8 @@ from statistics import fmean, median
 from gateway.audit.find.bootstrap import Rate, rate
 from gateway.audit.find.copies import ByPrompt, answers_of, rounds_of, texts_of
 from gateway.audit.heard import Heard, Missed
-from gateway.audit.schedule import Phase, Shot
-from gateway.audit.spec import ALONE, APART, MIXED
+from gateway.audit.schedule import Phase, Shot, name_of
+from gateway.audit.spec import ALONE, APART, LANE, MIXED
 from gateway.core.reproducibility import all_same, same_across, within_and_between
 
 _NUMBERS = (2, 3, 5, 10, 20, 50)  # of TARr@N and TARa@N
@@ -57,12 +57,12 @@ class Condition:
     @property
     def name(self) -> str:
         """As reports have it."""
-        return self.kind if self.kind == ALONE else f"{self.kind} @{self.concurrency}"
+        return name_of(self.kind, self.concurrency)
 
     @property
     def is_independent(self) -> bool:
         """Whether its copies say what the next one will be."""
-        return self.kind in {ALONE, APART}
+        return self.kind in {ALONE, APART, LANE}
 
 
 def condition(phase: Phase, answers: ByPrompt, alone: ByPrompt, misses: Mapping[Shot, Missed]) -> Condition:

@@ -8,7 +8,8 @@ from statistics import fmean
 
 from gateway.audit.find.copies import ByPrompt, answers_of, texts_of
 from gateway.audit.heard import Heard
-from gateway.audit.spec import ALONE, Spec
+from gateway.audit.schedule import name_of
+from gateway.audit.spec import Spec
 from gateway.core.divergence import divergence
 from gateway.core.reproducibility import all_same
 
@@ -101,7 +102,7 @@ def _example(spec: Spec, number: int, phases: _Phases) -> Example | None:
     counted: dict[str, Counter[str]] = defaultdict(Counter)
     for (kind, concurrency), answers in phases.items():
         for each in answers.get(number, ()):
-            name = kind if kind == ALONE else f"{kind} @{concurrency}"
+            name = name_of(kind, concurrency)
             counted[each.sample.reply.shown][name] += 1
     parts = divergence(counted)
     if parts is None:

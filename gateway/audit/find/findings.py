@@ -19,7 +19,7 @@ from gateway.audit.find.through import Through, through
 from gateway.audit.heard import Heard, Missed, Outcome
 from gateway.audit.journal import Head, whole_groups
 from gateway.audit.schedule import schedule
-from gateway.audit.spec import ALONE, APART, MIXED, Spec
+from gateway.audit.spec import ALONE, APART, LANE, MIXED, Spec
 from gateway.core.ballot import Sample
 from gateway.core.policy import PRESETS
 from gateway.core.reproducibility import all_same, same_across, within_and_between
@@ -71,7 +71,9 @@ def find(head: Head, outcomes: Sequence[Outcome]) -> Findings:
         missed=len({each.shot for each in lasting}),
         headline=next((each for each in reversed(conditions) if each.kind == APART and each.answer), None),
         conditions=conditions,
-        policies=tuple(_policies(spec, apart, alone, by_phase.get((MIXED, spec.highest), {}))),
+        policies=tuple(
+            _policies(spec, apart, by_phase.get((LANE, 1), alone), by_phase.get((MIXED, spec.highest), {}))
+        ),
         **_prefix(alone),
         **_replicas(apart),
         curve=curve(apart),
@@ -82,8 +84,8 @@ def find(head: Head, outcomes: Sequence[Outcome]) -> Findings:
     )
 
 
-def _policies(spec: Spec, apart: ByPrompt, alone: ByPrompt, mixed: ByPrompt) -> Iterable[PolicyFinding]:
-    fast, reference = _samples(apart), _samples(alone)
+def _policies(spec: Spec, apart: ByPrompt, lane: ByPrompt, mixed: ByPrompt) -> Iterable[PolicyFinding]:
+    fast, reference = _samples(apart), _samples(lane)
     for policy in candidates(max(map(len, fast.values()), default=0)):
         if found := on_copies_apart(spec, policy, fast, reference):
             yield found

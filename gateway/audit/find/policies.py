@@ -55,16 +55,16 @@ def candidates(copies: int) -> list[Policy]:
     return [policy for policy in tried if 2 * policy.most <= copies]
 
 
-def on_copies_apart(spec: Spec, policy: Policy, apart: ByPrompt, alone: ByPrompt) -> PolicyFinding | None:
-    """A policy's rounds on copies apart, with answers alone for its reference lane; None where there are too few."""
+def on_copies_apart(spec: Spec, policy: Policy, apart: ByPrompt, lane: ByPrompt) -> PolicyFinding | None:
+    """A policy's rounds on copies apart, with these answers of its reference lane; None where there are too few."""
     needs_reference = policy.on_disagreement == "reference"
     prompts = [
         prompt
         for prompt, samples in sorted(apart.items())
-        if len(samples) >= 2 * policy.most and (not needs_reference or len(alone.get(prompt, ())) >= 2)
+        if len(samples) >= 2 * policy.most and (not needs_reference or len(lane.get(prompt, ())) >= 2)
     ]
     plans = {prompt: plan_of(spec, spec.prompts[prompt], policy) for prompt in prompts}
-    found = [_pairs(plans[prompt], apart[prompt], alone.get(prompt, ())) for prompt in prompts]
+    found = [_pairs(plans[prompt], apart[prompt], lane.get(prompt, ())) for prompt in prompts]
     return _finding(policy.name, APART, policy.most, found)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TextIO
 from gateway.audit.ask.run import Watcher
 from gateway.audit.heard import Heard, Outcome
 from gateway.audit.schedule import Phase
-from gateway.audit.spec import ALONE
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -57,11 +56,6 @@ class _Seen:
         return f"{several} of {len(self._texts)} prompts with several texts{missed}"
 
 
-def name_of(phase: Phase) -> str:
-    """A phase for people."""
-    return phase.kind if phase.kind == ALONE else f"{phase.kind} @{phase.concurrency}"
-
-
 class PlainProgress:
     """A line for each phase, and one every ten seconds."""
 
@@ -74,7 +68,7 @@ class PlainProgress:
 
     def begins(self, phase: Phase, left: int) -> None:
         """Name it."""
-        self._name, self._left, self._done = name_of(phase), left, 0
+        self._name, self._left, self._done = phase.name, left, 0
         self._began = self._told = self._clock()
         self._say(f"{self._name}: {left} requests")
 
@@ -107,7 +101,7 @@ class RichProgress:
 
     def begins(self, phase: Phase, left: int) -> None:
         """Another bar."""
-        self._task = self._progress.add_task(name_of(phase), total=left, seen="")
+        self._task = self._progress.add_task(phase.name, total=left, seen="")
 
     def came(self, outcome: Outcome) -> None:
         """One further."""
