@@ -1,7 +1,7 @@
 # The PyTorch backend with its demo model. Build from the repository's root:
 #   docker build -f deploy/backend.Dockerfile -t self-consistency-gateway-backend .
 # For CUDA add `--build-arg TORCH_INDEX=`: the wheels on PyPI then bring it, several gigabytes of it.
-ARG PYTHON_IMAGE=python:3.12-slim
+ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -11,6 +11,8 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 # Dependencies first, with nothing of ours: a change of code then rebuilds in seconds.
 RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} ".[backend]"
+# The gateway as well: `backend probe` and the gateway probe by the same plan.
+COPY gateway gateway
 COPY backend backend
 RUN pip install --no-deps --force-reinstall .
 

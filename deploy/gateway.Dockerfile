@@ -1,7 +1,7 @@
 # The gateway with its core dependencies only. Build from the repository's root:
 #   docker build -f deploy/gateway.Dockerfile -t self-consistency-gateway .
 #   docker run -p 127.0.0.1:8080:8080 -e SCG_UPSTREAM_URL=http://my-vllm:8000 self-consistency-gateway
-ARG PYTHON_IMAGE=python:3.12-slim
+ARG PYTHON_IMAGE=python:3.12.12-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PATH=/opt/scg/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

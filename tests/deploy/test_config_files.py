@@ -23,17 +23,20 @@ def compose_environment(service: str) -> dict[str, str]:
     """What docker compose sets for a service where no variable has a value of its own."""
     compose = Path("docker-compose.yml").read_text(encoding="utf-8")
     stack = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", compose))
-    environment: dict[str, str] = stack["services"][service]["environment"]
-    return environment
+    return {name: str(value) for name, value in stack["services"][service]["environment"].items()}
 
 
-def test_gateway_takes_its_configuration() -> None:
-    """The gateway accepts deploy/gateway.yaml and its environment; the password goes to Redis' URL."""
-    settings = load({}, compose_environment("gateway"), Path("deploy/gateway.yaml"))
+@pytest.mark.parametrize(
+    ("profile", "upstreams"), [("cpu", ["backend"]), ("gpu", ["vllm-fast", "vllm-reference"])]
+)
+def test_gateway_takes_its_configuration(profile: str, upstreams: list[str]) -> None:
+    """The gateway accepts each file with the stack's environment; the password goes to Redis' URL."""
+    settings = load({}, compose_environment("gateway"), Path(f"deploy/gateway.{profile}.yaml"))
     assert settings.host == "0.0.0.0"
     assert settings.cache.url == "redis://:local@redis:6379/0"
-    assert [upstream.url for upstream in settings.upstreams] == ["http://backend:8000"]
+    assert [upstream.url for upstream in settings.upstreams] == [f"http://{name}:8000" for name in upstreams]
     assert settings.warnings == ()
+    assert settings.default_policy.recheck > 0  # or the dashboard's headline would rest on nothing
 
 
 @pytest.mark.processes

@@ -1,6 +1,8 @@
 """The Dockerfiles, as far as they can be checked without building them."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,27 @@ def test_copies_only_what_is_there(dockerfile: Path) -> None:
     for source in copied(dockerfile):
         assert Path(source).exists()
         assert f"!{source}" in let_through
+
+
+@each_dockerfile
+def test_an_image_has_what_its_code_imports(dockerfile: Path) -> None:
+    """Whichever of our packages the copied ones import is copied, too."""
+    ours = {"gateway", "backend"}
+    packages = ours & set(copied(dockerfile))
+    imported = {
+        name for package in packages for file in Path(package).rglob("*.py") for name in imports(file)
+    }
+    assert packages
+    assert ours & imported <= packages
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The top-level packages that a module imports."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
 
 
 def test_nothing_is_sent_to_the_builder_in_vain() -> None:
