@@ -111,12 +111,12 @@ def _window() -> builders.CustomVariable:
 def _annotations() -> list[builders.AnnotationQuery]:
     """Marks on every curve: what happened when the rate changed."""
     changes = f"sum by (model) (increase(scg_fingerprint_changes_total[{STEP}])) > 0"
-    openings = "max by (upstream) (scg_breaker_state) == 1"
+    openings = f"sum by (upstream) (increase(scg_upstream_ejections_total[{STEP}])) > 0"
     return [
         _annotation(
             "Fingerprint changes", "purple", changes, "model", "something else is served as {{model}}"
         ),
-        _annotation("Breakers open", "orange", openings, "upstream", "breaker of {{upstream}} open"),
+        _annotation("Breaker openings", "orange", openings, "upstream", "the breaker of {{upstream}} opened"),
     ]
 
 

@@ -40,9 +40,9 @@ RULES = {
 QUERIES = {f"{panel['title']}-{part['refId']}": part["expr"] for panel in PANELS for part in panel["targets"]}
 MARKS = {one["name"]: one["target"]["expr"] for one in WHOLE["annotations"]["list"]}
 MACROS = {
-    "$__rate_interval": "1m",
+    "$__rate_interval": "10m",
     "$__range": "1h",
-    "$window": "5m",
+    "$window": "15m",
     "$model": "m|other",
     "$policy": ".*",
     "$tenant": ".*",
@@ -145,6 +145,12 @@ def test_a_fingerprint_change_is_marked(observed: Observed) -> None:
     """The model that was exchanged under load is named."""
     (mark,) = observed.ask(MARKS["Fingerprint changes"])
     assert {"model": "m"} == mark["metric"]
+
+
+def test_a_breaker_that_opened_is_marked(observed: Observed) -> None:
+    """The upstream that fails all the time is named, and the other one is not."""
+    (mark,) = observed.ask(MARKS["Breaker openings"])
+    assert {"upstream": "u1"} == mark["metric"]
 
 
 def test_the_variables_have_values(observed: Observed) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from gateway.core.policy import PRESETS
 from gateway.serving.keyring import digest_of
-from gateway.settings.model import KeySettings
+from gateway.settings.model import BreakerSettings, KeySettings
 from tests.doubles.gateway import Client, open_gateway
 from tests.doubles.upstream import Reply, Upstream, open_upstream
 from tests.doubles.waiting import until
@@ -20,7 +20,7 @@ OFTEN = 5
 
 @asynccontextmanager
 async def quiet_gateway() -> AsyncIterator[tuple[Client, Upstream]]:
-    """A gateway for one tenant, in front of one upstream, that nobody has asked anything."""
+    """A gateway for one tenant that nobody has asked anything, in front of an upstream and a broken one."""
     policies = {
         **PRESETS,
         "majority": PRESETS["majority"].override({"recheck": 1.0}),
@@ -29,11 +29,14 @@ async def quiet_gateway() -> AsyncIterator[tuple[Client, Upstream]]:
     tenant = KeySettings(name="team-a", sha256=digest_of(KEY), rpm=600)
     async with (
         open_upstream("42") as upstream,
+        open_upstream(500) as broken,
         open_gateway(
             upstream,
+            broken,
             policies=policies,
             default_policy=policies["majority"],
             keys=(tenant,),
+            breaker=BreakerSettings(cooldown=3600),
             known={"engine": "vllm"},
         ) as client,
     ):
@@ -44,6 +47,9 @@ async def quiet_gateway() -> AsyncIterator[tuple[Client, Upstream]]:
 async def make_traffic(client: Client, upstream: Upstream, wave: int) -> None:
     """Ask so that everything is counted at least once; each wave asks questions of its own."""
     first = 1000 * wave
+    while not await client.metric("scg_upstream_ejections_total", upstream="u1"):
+        first += 1
+        await client.chat(NAMED, seed=first)
     await _votes(client, upstream, first)
     await _measurements(client, upstream, first)
     await _failures(client, upstream, first)

@@ -210,6 +210,29 @@ UPSTREAMS: list[Panel] = [
         quantiles("scg_upstream_seconds", by="upstream"),
         unit="s",
     ),
+    rates_by(
+        "upstream",
+        "Ejections",
+        "How often each upstream's breaker opened. Again and again: it fails, is tried, and fails; look at its log.",
+        "scg_upstream_ejections_total",
+    ),
+    lines(
+        "Calls made once more",
+        "By whom they failed at and why, and the retries that the budget refused. Many refused: most of the calls "
+        "fail, and more would only add load.",
+        {
+            "{{upstream}} {{reason}}": rate("scg_upstream_retries_total", by="upstream, reason"),
+            "refused by the budget": rate("scg_retries_refused_total"),
+        },
+        unit="ops",
+    ),
+    rates_by(
+        "result",
+        "Hedges",
+        "Samples that were asked of a second upstream because the first was slow (`hedge`). won: the second was "
+        "faster. Mostly lost: the wait before a hedge is too short.",
+        "scg_hedges_total",
+    ),
     lines(
         "Calls under way",
         "Samples under way at each upstream. Unlike curves for like upstreams: one is slower than the others.",
