@@ -82,6 +82,12 @@ class Pool:
         self.memory[layer, 0].index_copy_(0, places, key)
         self.memory[layer, 1].index_copy_(0, places, value)
 
+    def copy(self, source: int, target: int, num_tokens: int) -> None:
+        """Give a row what another has of its first tokens."""
+        places = self.table[source, :num_tokens], self.table[target, :num_tokens]
+        for layer in self.memory:  # one at a time: no more of it is held twice
+            layer.index_copy_(1, places[1], layer.index_select(1, places[0]))
+
     def read(self, layer: int, places: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values at `places`, [rows, columns]: [rows, columns, heads, size] each."""
         flat = places.flatten()

@@ -5,7 +5,9 @@ Rules:
    If there is not, it waits, and those behind it too.
 2. A step computes the next token of every running answer, and prompts, oldest first, up to `prefill_tokens`: a
    long prompt delays the running answers by a slice, not by its whole length.
-3. Answers leave when they finish or are aborted, at every step.
+3. Of answers to one prompt that are there together, as the samples of a vote are, the first computes it and the
+   others get a copy of its keys and values.
+4. Answers leave when they finish or are aborted, at every step.
 """
 
 from collections import deque
@@ -47,6 +49,10 @@ class _Seat:
         start = self.num_computed
         tokens = self.generation.request.prompt[start : start + max_tokens] or (self.generation.last_token,)
         return Piece(self.row, start, tokens, self.is_prompt)
+
+
+# Seats by the prompt that they are still without, in order of arrival.
+_Prompts = dict[tuple[int, ...], list[_Seat]]
 
 
 class Scheduler:
@@ -94,7 +100,8 @@ class Scheduler:
         """Advance every running answer by a token, and the prompts by a slice."""
         self._drop_finished()
         self._admit()
-        planned = list(self._plan())
+        prompts = self._prompts()
+        planned = list(self._plan(prompts))
         if not planned:
             return Progress()
         for seat, piece in planned:
@@ -102,8 +109,10 @@ class Scheduler:
             seat.num_computed = piece.end
         logits = self._runner.run([piece for _, piece in planned])
         # The last token of a slice in the middle of a prompt has no successor to draw.
-        ready = [at for at, (seat, _) in enumerate(planned) if not seat.is_prompt]
-        updates = _drawn([planned[at][0].generation for at in ready], logits[ready])
+        ready = [(seat, at) for at, (seat, _) in enumerate(planned) if not seat.is_prompt]
+        ended = [(seat, at) for seat, at in ready if planned[at][1].is_prompt]
+        ready += [(copy, at) for seat, at in ended for copy in self._copied(seat, prompts)]
+        updates = _drawn([seat.generation for seat, _ in ready], logits[[at for _, at in ready]])
         self._drop_finished()
         prompt, answer = (
             sum(len(piece.tokens) for _, piece in planned if piece.is_prompt == is_prompt)
@@ -116,17 +125,33 @@ class Scheduler:
             generation = self._waiting.popleft()
             self._seats.append(_Seat(generation, self._pool.take(generation.num_reserved)))
 
-    def _plan(self) -> Iterator[tuple[_Seat, Piece]]:
+    def _prompts(self) -> _Prompts:
+        """The prompts that are not computed yet, oldest first, and whose they are."""
+        found: _Prompts = {}
+        for seat in self._seats:
+            if seat.is_prompt:
+                found.setdefault(seat.generation.request.prompt, []).append(seat)
+        return found
+
+    def _plan(self, prompts: _Prompts) -> Iterator[tuple[_Seat, Piece]]:
         """Answers, then prompts as far as the slice goes."""
         for seat in self._seats:
             if not seat.is_prompt:
                 yield seat, seat.next_piece(1)
         left = self._prefill_tokens
-        for seat in self._seats:
-            if seat.is_prompt and left:
+        for seat, *_ in prompts.values():
+            if left:
                 piece = seat.next_piece(left)
                 left -= len(piece.tokens)
                 yield seat, piece
+
+    def _copied(self, first: _Seat, prompts: _Prompts) -> list[_Seat]:
+        """Who waited for this seat to compute its prompt, and now has it too."""
+        copies = [seat for seat in prompts.get(first.generation.request.prompt, ()) if seat.is_prompt]
+        for seat in copies:
+            seat.num_computed = first.num_computed
+            self._pool.copy(first.row, seat.row, first.num_computed)
+        return copies
 
     def _drop_finished(self) -> None:
         self._waiting = deque(one for one in self._waiting if not one.is_finished)

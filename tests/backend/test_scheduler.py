@@ -132,6 +132,49 @@ def test_an_aborted_answer_leaves_its_slot_at_the_next_step(exact: Model) -> Non
     assert ["abort"] * 3 == [one.finish_reason for one in (running, in_prompt, waiting)]
 
 
+@pytest.mark.parametrize("batch_invariant", [False, True])
+def test_one_prompt_is_computed_once(exact: Model, batch_invariant: bool) -> None:  # noqa: FBT001
+    """Of those that wait for one prompt the first computes it, slice by slice: all get the answer of one alone.
+
+    One that comes while the prompt is computed joins them; one that comes later computes it again.
+    """
+    scheduler = scheduler_on(exact, 8, 20, batch_invariant=batch_invariant)
+    question = PROMPTS[2]
+    length = len(generation(exact, question).request.prompt)
+    together, other, joins, late = (
+        [generation(exact, question) for _ in range(3)],
+        *(generation(exact, text) for text in (PROMPTS[1], question, question)),
+    )
+    for one in (*together, other):
+        scheduler.add(one)
+    computed = scheduler.step().num_prompt_tokens
+    scheduler.add(joins)
+    while not joins.output:
+        computed += scheduler.step().num_prompt_tokens
+    scheduler.add(late)
+    computed += scheduler.step().num_prompt_tokens
+    while scheduler.has_work:
+        computed += scheduler.step().num_prompt_tokens
+
+    assert 2 * length + len(other.request.prompt) == computed
+    assert [alone(exact, question)] * 5 == [one.output for one in (*together, joins, late)]
+    assert alone(exact, PROMPTS[1]) == other.output
+
+
+def test_who_waits_for_an_aborted_prompt_computes_it(exact: Model) -> None:
+    """If the one that computes a prompt is aborted in the middle of it, the next one does."""
+    scheduler = scheduler_on(exact, 2, 5)
+    first, second = generation(exact, PROMPTS[2]), generation(exact, PROMPTS[2])
+    scheduler.add(first)
+    scheduler.add(second)
+    scheduler.step()
+    first.abort()
+
+    finish(scheduler)
+
+    assert ([], alone(exact, PROMPTS[2])) == (first.output, second.output)
+
+
 def test_an_answer_stops_at_the_models_length(exact: Model) -> None:
     """`max_tokens` beyond the model's length ends with finish_reason length, not with an error."""
     model = exact
