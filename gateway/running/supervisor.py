@@ -98,6 +98,8 @@ class Supervisor:
         self._selector.register(heard, selectors.EVENT_READ)
         self._awaited: set[int] = {worker.slot for worker in self._workers}  # slots that are to be ready
         self._was_ready = False  # any of them, once
+        self._is_up = False  # all of them have been, once
+        self._status = f"{settings.workers} workers {_address(settings)}"
         self._code = 0
         self._ends: float | None = None  # when those that still drain are killed
 
@@ -189,9 +191,10 @@ class Supervisor:
         if slot in self._awaited:
             self._awaited.remove(slot)
             if not self._awaited and self._ends is None:
-                status = f"{len(self._workers)} workers {_address(self._settings)}"
-                _LOG.info("%s", status)
-                self._herald.ready(status)
+                if not self._is_up:
+                    self._is_up = True
+                    _LOG.info("%s", self._status)
+                self._herald.ready(self._status)
 
     def _reap(self) -> None:
         for worker in self._workers:
@@ -242,7 +245,7 @@ class Supervisor:
         self._herald.reloading()
         found = reread(self._load, self._settings)
         if found is None:
-            self._herald.ready(f"{len(self._workers)} workers {_address(self._settings)}")
+            self._herald.ready(self._status)
             return
         self._settings = found
         self._awaited = {worker.slot for worker in self._workers}

@@ -1,7 +1,9 @@
 """The frozen settings from a configuration whose values are right one by one: what they must be together."""
 
+import ssl
 from collections import Counter
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -103,8 +105,6 @@ class _Builder:
         return made
 
     def _upstream(self, position: int, section: UpstreamSection) -> UpstreamSettings:
-        if section.ca_file is not None:
-            self._read(("upstreams", position, "ca_file"), section.ca_file)
         return UpstreamSettings(
             url=section.url,
             name=section.name or f"upstream-{position + 1}",
@@ -116,6 +116,7 @@ class _Builder:
             api_key=self._api_key(("upstreams", position), section),
             headers=tuple((name, value.get_secret_value()) for name, value in section.headers.items()),
             ca_file=section.ca_file,
+            ca_digest=self._ca_digest(("upstreams", position, "ca_file"), section.ca_file),
             trust=section.trust,
             revision=section.revision,
         )
@@ -129,6 +130,16 @@ class _Builder:
         if not key.isascii() or not key.isprintable():
             self._refuse((*upstream, "api_key_file"), "expected one line of printable ASCII in the file")
         return key
+
+    def _ca_digest(self, path: KeyPath, file: str | None) -> str:
+        """Of certificates that TLS takes; "" where none are named."""
+        content = self._read(path, file) if file is not None else ""
+        if content.strip():
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content)
+            except (ssl.SSLError, ValueError):
+                self._refuse(path, f"{file} has no certificates that can be read; expected PEM")
+        return sha256(content.encode()).hexdigest()[:16] if content else ""
 
     def _keys(self) -> tuple[KeySettings, ...]:
         try:

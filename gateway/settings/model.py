@@ -28,6 +28,7 @@ class UpstreamSettings:
     api_key: str | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     ca_file: str | None = None
+    ca_digest: str = ""  # of what is in it: other certificates under the same name are another setting
     trust: bool = False  # a reference lane that need not be probed
     revision: str | None = None
 

@@ -91,7 +91,8 @@ def _retries(retries: RetrySettings) -> dict[str, Any]:
 
 
 def _upstream(upstream: UpstreamSettings) -> dict[str, Any]:
-    shown = {field.name: getattr(upstream, field.name) for field in fields(upstream)} | {
+    keys = [field.name for field in fields(upstream) if field.name != "ca_digest"]
+    shown = {key: getattr(upstream, key) for key in keys} | {
         "models": list(upstream.models),
         "api_key": MASK if upstream.api_key else None,
         "headers": {name: MASK for name, _ in upstream.headers},

@@ -13,7 +13,7 @@ from gateway.upstream.upstream import Upstream, Watch
 
 _FIRST_LOOK = 30.0  # seconds that new upstreams have to be looked at before they are used unseen
 
-_Kind = tuple[Timeouts, str | None, bool]  # what tells one client from another
+_Kind = tuple[Timeouts, str | None, str, bool]  # what tells one client from another
 
 
 class Pools:
@@ -78,7 +78,8 @@ class Pools:
         return Upstream(settings, client, self._metrics, watch)
 
     def _client(self, upstream: UpstreamSettings, timeouts: Timeouts) -> Client:
-        kind = timeouts, upstream.ca_file, is_proxied(upstream.url)
+        proxied = is_proxied(upstream.url)
+        kind = timeouts, upstream.ca_file, upstream.ca_digest, proxied
         if kind not in self._clients:
-            self._clients[kind] = open_client(timeouts, upstream.ca_file, proxied=kind[2])
+            self._clients[kind] = open_client(timeouts, upstream.ca_file, proxied=proxied)
         return self._clients[kind]

@@ -13,6 +13,19 @@ from gateway.settings.model import Settings
 
 URL = {"SCG_UPSTREAM_URL": "http://llm:8000"}
 
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUMe8GfRJ8hnxh8QdWa6lPxzmLAuswCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjgwNjU1NTRaGA8yMTI2MTEwNDA2NTU1
+NFowDzENMAsGA1UEAwwEdGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABHA7
+rE8iDWL2xLcq3S+sSwV8gvQgWY7aGtyAFeOr1pOV8aepH3m4J1/ErSeUzIjzGagK
+whM0Zcs+9UwSdFVk7pmjUzBRMB0GA1UdDgQWBBSmi7lfHiTYwT/Xm72XSlOocQPb
+NzAfBgNVHSMEGDAWgBSmi7lfHiTYwT/Xm72XSlOocQPbNzAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIQDck6DjUzKCOq5BoyatlF9ym7ROo3GT/5W8
+WE75frjsRQIgX9aRaj9VUhgd9eYps0sKyEKtzrFaOoIvV/OxbLjELJY=
+-----END CERTIFICATE-----
+"""
+
 
 def loaded(text: str | None = None, environ: Mapping[str, str] | None = None, **flags: Any) -> Loaded:
     """With where everything came from; the text is in a file named scg.yaml."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.settings.loading import URL, complaints, settings
+from tests.settings.loading import CERTIFICATE, URL, complaints, settings
 
 DIGEST = "ab" * 32
 
@@ -85,7 +85,7 @@ def test_upstream_urls_lose_their_v1(given: str, expected: str) -> None:
 
 def test_every_key_of_an_upstream(tmp_path: Any) -> None:
     """All that an upstream can be told arrives."""
-    (tmp_path / "ca.pem").write_text("certificate")
+    (tmp_path / "ca.pem").write_text(CERTIFICATE)
     (tmp_path / "key").write_text("  secret\n")
     given = {
         "name": "a", "url": "https://a/v1", "engine": "vllm", "lane": "fast", "models": ["m", "n"], "weight": 2,
@@ -99,6 +99,23 @@ def test_every_key_of_an_upstream(tmp_path: Any) -> None:
         "ca_file": str(tmp_path / "ca.pem"), "revision": "r1",
     }  # fmt: skip
     assert expected == {key: getattr(made, key) for key in expected}
+
+
+def test_certificates_are_looked_at(tmp_path: Any) -> None:
+    """A file without any is refused, and other certificates in the same file are another setting."""
+    file = tmp_path / "ca.pem"
+    text = f"upstreams: [{{url: https://a, ca_file: {file}}}]"
+    file.write_text("no certificate")
+    (told,) = complaints(text)
+    assert (
+        told
+        == f"config: upstreams.0.ca_file: {file} has no certificates that can be read; expected PEM (in scg.yaml)"
+    )
+    file.write_text(CERTIFICATE)
+    before = settings(text)
+    assert before == settings(text)
+    file.write_text(CERTIFICATE * 2)
+    assert before != settings(text)
 
 
 @pytest.mark.parametrize(
