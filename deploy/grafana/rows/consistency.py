@@ -81,7 +81,7 @@ CONSISTENCY: list[Panel] = [
             "rate": consistency_now(APART, by=_BY),
             "at least": consistency_bound("-", APART, by=_BY),
             "at most": consistency_bound("+", APART, by=_BY),
-            "questions": questions(APART, by=_BY),
+            "questions": f"{questions(APART, by=_BY)} > 0",
         },
         {"rate": "percentunit", "at least": "percentunit", "at most": "percentunit"},
         width=12,

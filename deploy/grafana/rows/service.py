@@ -134,8 +134,9 @@ REQUESTS: list[Panel] = [
         width=12,
     ),
     lines(
-        "Gateway processes",
-        "By version, so that a rollout can be seen. Two versions for long: it is stuck.",
+        "Gateways",
+        "By version, so that a rollout can be seen; the workers of one count as one. Two versions for long: it is "
+        "stuck.",
         {"{{version}}": gauge("scg_build_info", by="version", how="count")},
         width=12,
     ),
