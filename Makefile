@@ -8,7 +8,7 @@ demo:  ## Set up, start the PyTorch backend and the gateway on http://127.0.0.1:
 	@exec .venv/bin/scg demo $(ARGS)
 
 test:  ## Set up and run all tests (ARGS="-k NAME" for some)
-	@scripts/setup backend,dev redis-server prometheus chromium
+	@scripts/setup backend,dev redis-server prometheus chromium openssl
 	@.venv/bin/python -m pytest $(ARGS)
 
 test-vllm:  ## Set up a real vLLM on the CPU and test the gateway in front of it (minutes)

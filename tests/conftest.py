@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from tests.doubles.redis_server import RedisServer, has_redis_server
+from tests.doubles.redis_server import RedisServer, skip_without_redis
 
 
 @pytest.fixture(autouse=True)
@@ -19,8 +19,7 @@ def _blocking_is_an_error() -> Iterator[BlockBuster]:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """A real redis-server of the test's own."""
-    if not has_redis_server():
-        pytest.skip("no redis-server on this machine: `make test` installs one")
+    skip_without_redis()
     server = RedisServer(tmp_path)
     server.start()
     try:

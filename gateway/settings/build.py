@@ -11,6 +11,7 @@ from typing import Any
 from gateway.core.policy import Policy, known, named_policies, refuse_beyond
 from gateway.core.policy_fields import PolicyError
 from gateway.extraction.installed import missing
+from gateway.settings.cache_url import read_cache_url
 from gateway.settings.errors import ConfigError, Problem
 from gateway.settings.keys import build_keys
 from gateway.settings.model import (
@@ -54,6 +55,7 @@ class _Builder:
     def settings(self, warnings: tuple[str, ...]) -> Settings:
         given = self.given
         upstreams = self._upstreams()
+        cache = self._cache()
         policies = self._policies()
         default_policy = self._default_policy(policies)
         routes = tuple(self._route(position, policies) for position in range(len(given.routes)))
@@ -65,7 +67,7 @@ class _Builder:
             upstreams=upstreams,
             host=given.host,
             port=given.port,
-            cache=CacheSettings(**dict(given.cache) | {"url": given.cache.url.get_secret_value()}),
+            cache=cache,
             policies=MappingProxyType(policies),
             default_policy=default_policy,
             routes=routes,
@@ -93,6 +95,18 @@ class _Builder:
                 f"{self.given.workers} need a cache that they share, as each would pin answers of its own; "
                 "set cache.url to redis://…, or use 1",
             )
+
+    def _cache(self) -> CacheSettings:
+        section = self.given.cache
+        made = CacheSettings(**dict(section) | {"url": section.url.get_secret_value()})
+        url = read_cache_url(made.url)
+        for file in url.tls_files:
+            self._read(("cache", "url"), file)
+        if made.ca_file is not None:
+            self._read(("cache", "ca_file"), made.ca_file)
+            if not url.is_tls:
+                self._refuse(("cache", "ca_file"), "is for rediss:// only")
+        return made
 
     def _upstreams(self) -> tuple[UpstreamSettings, ...]:
         if not self.given.upstreams:

@@ -56,7 +56,9 @@ UpstreamUrl = Annotated[
 CacheUrl = Annotated[
     SecretStr,
     BeforeValidator(parse_cache_url),
-    WithJsonSchema({"type": "string", "pattern": "^(memory|rediss?)://", "default": "memory://"}),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^(memory|rediss?(\+(sentinel|cluster))?)://", "default": "memory://"}
+    ),
 ]
 Words = Annotated[list[Text], BeforeValidator(take.words)]
 Duration = Annotated[

@@ -42,6 +42,7 @@ class CacheSettings:
     memory: int = 64 * _MEBIBYTE
     timeout: float = 0.25
     prefix: str = "scg"
+    ca_file: str | None = None  # certificates (PEM) to trust besides the system's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

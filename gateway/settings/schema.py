@@ -81,6 +81,7 @@ class CacheSection(Section):
     prefix: of.Prefix = Field(
         _CACHE.prefix, description="of every key in Redis: gateways that share it share pins"
     )
+    ca_file: of.Text | None = Field(None, description="certificates (PEM) to trust for rediss")
 
 
 class PolicySection(Section):

@@ -52,7 +52,8 @@ def _tree(settings: Settings) -> dict[str, Any]:
             "memory": format_size(cache.memory),
             "timeout": format_duration(cache.timeout),
             "prefix": cache.prefix,
-        },
+        }
+        | ({"ca_file": cache.ca_file} if cache.ca_file else {}),
         "vote": {"policy": settings.default_policy.name} | _policy(settings.default_policy),
         "policies": {name: _policy(policy) for name, policy in own.items()},
         "routes": [{"model": route.model_pattern, "policy": route.policy.name} for route in settings.routes],

@@ -6,10 +6,10 @@ from difflib import get_close_matches
 
 MASK = "***"
 ADMIN_KEY = "SCG_ADMIN_KEY"  # no setting: what commands show to a running gateway
-LATER = "is not available in this version"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?(.*@)?([^?#]*)(.*)", re.DOTALL)
-_PLACE = re.compile(r"([\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[\w./-]*)?")
+_HOST = r"([\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"
+_PLACE = re.compile(rf"{_HOST}(,{_HOST})*(/[\w./-]*)?")
 
 
 def format_size(size: int) -> str:

@@ -1,9 +1,8 @@
 """The URLs of upstreams and of the cache."""
 
-import re
 from urllib.parse import SplitResult, urlsplit
 
-from gateway.settings.spelling import LATER
+from gateway.settings.cache_url import WANTED, read_cache_url
 
 
 def _split(value: str, wanted: str) -> SplitResult:
@@ -32,14 +31,6 @@ def parse_upstream_url(value: object) -> str:
 
 def parse_cache_url(value: object) -> str:
     """As given; ValueError if nothing can be opened there."""
-    wanted = "expected memory://, redis://host:6379/0 or rediss://host:6379/0"
     if not isinstance(value, str):
-        raise ValueError(wanted)  # noqa: TRY004  a ValueError is what becomes a line for the user
-    scheme, separator, rest = value.strip().partition("://")
-    if scheme in {"redis+sentinel", "redis+cluster"} and separator:
-        raise ValueError(f"{scheme}:// {LATER}; use memory://, redis:// or rediss://")
-    if scheme == "memory" and separator and not rest:
-        return "memory://"
-    if scheme not in {"redis", "rediss"} or not re.fullmatch(r"/?|/\d+", _split(value.strip(), wanted).path):
-        raise ValueError(wanted)
-    return value.strip()
+        raise ValueError(WANTED)  # noqa: TRY004  a ValueError is what becomes a line for the user
+    return "memory://" if read_cache_url(value).kind == "memory" else value.strip()

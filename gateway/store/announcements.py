@@ -1,12 +1,12 @@
 """What other processes say that they changed, as long as the subscription stands."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from gateway.store.away import Away, limit, mapped
+from gateway.store.servers import Servers
 
 
 class Announcements:
@@ -35,16 +35,20 @@ class Announcements:
 
 
 @asynccontextmanager
-async def subscribe(redis: Redis, channel: str, patience: float, me: str) -> AsyncIterator[Announcements]:
+async def subscribe(servers: Servers, channel: str, patience: float, me: str) -> AsyncIterator[Announcements]:
     """A subscription that Redis has confirmed: from now on no announcement goes unheard, but those by `me`."""
-    subscription = redis.pubsub()
-    try:
+    async with AsyncExitStack() as stack:
         async with limit(patience):
+            subscriber = await stack.enter_async_context(servers.subscriber())
+            subscription = subscriber.pubsub()
+            stack.push_async_callback(_close, subscription)
             await subscription.subscribe(channel)
             answer = await subscription.get_message(timeout=None)
         if answer is None or answer["type"] != "subscribe":
             raise Away("Redis does not confirm the subscription")
         yield Announcements(subscription, patience, me)
-    finally:
-        with mapped():
-            await subscription.aclose()  # type: ignore[no-untyped-call]
+
+
+async def _close(subscription: PubSub) -> None:
+    with mapped():
+        await subscription.aclose()  # type: ignore[no-untyped-call]

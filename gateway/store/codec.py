@@ -14,7 +14,8 @@ import msgspec
 
 from gateway.core.pin import Pin
 
-_VERSION = b"scg1 "
+FORMAT = 1  # part of the name in Redis: processes with different formats do not meet each other's pins
+_VERSION = b"scg%d " % FORMAT
 _LABEL = len(_VERSION) + 9
 
 

@@ -7,19 +7,15 @@ Everything else Redis is asked goes through redis-py.
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import hiredis
 
+from gateway.store.servers import Entrance
+
 Reply = Any
 Pair = tuple[Reply, Reply]
 
-_MOST = 65_536  # bytes of a value that are asked for
-_LOOKUP = (
-    b"*4\r\n$8\r\nGETRANGE\r\n$%%d\r\n%%b\r\n$1\r\n0\r\n$5\r\n%d\r\n*2\r\n$4\r\nPTTL\r\n$%%d\r\n%%b\r\n"
-    % (_MOST - 1)
-)
 _PARTS = 4  # of the time-out; a question ends in the last of them
 _NONE: Final = object()
 
@@ -111,68 +107,32 @@ class Pipe(asyncio.Protocol):
                 answer.set_exception(PipeBroken(why))
 
 
-class Lookups:
-    """What is under a name, asked over one pipe that is opened when it is needed.
-
-    Of a value no more than its beginning is asked for, so that a pin of many megabytes holds up nobody's
-    answer: what is longer has to be fetched by other means. `options` are redis-py's for a connection.
-    """
-
-    most = _MOST
-
-    def __init__(self, options: Mapping[str, Any], timeout: float) -> None:
-        self._options = options
-        self._timeout = timeout
-        self._pipe: Pipe | None = None
-        self._opening = asyncio.Lock()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether `ask` can be called."""
-        return self._pipe is not None and self._pipe.is_open
-
-    def ask(self, name: str) -> asyncio.Future[Pair]:
-        """The value's first `most` bytes and its time to live in milliseconds, as Redis replies; or OSError."""
-        if self._pipe is None:
-            raise PipeBroken("there is no connection")
-        key = name.encode()
-        return self._pipe.ask(_LOOKUP % (len(key), key, len(key), key))
-
-    async def open(self) -> None:
-        """Connect, unless that is done; OSError if it fails."""
-        async with self._opening:
-            if not self.is_open:
-                self._pipe = await open_pipe(self._options, self._timeout)
-
-    def close(self) -> None:
-        """Close the pipe."""
-        if self._pipe is not None:
-            self._pipe.close()
-
-
-async def open_pipe(options: Mapping[str, Any], patience: float) -> Pipe:
-    """Connect and log in, by redis-py's options for a connection; OSError if that fails."""
+async def open_pipe(to: Entrance, patience: float) -> Pipe:
+    """Connect and log in; OSError if that fails."""
     loop = asyncio.get_running_loop()
-    host, port = options.get("host", "localhost"), options.get("port", 6379)
-    _, pipe = await loop.create_connection(lambda: Pipe(patience), host, port)
+    _, pipe = await loop.create_connection(lambda: Pipe(patience), to.host, to.port, ssl=to.tls)
     try:
-        await _log_in(pipe, options)
+        await _log_in(pipe, to)
     except BaseException:  # cancelled, too
         pipe.close()
         raise
     return pipe
 
 
-async def _log_in(pipe: Pipe, options: Mapping[str, Any]) -> None:
+async def _log_in(pipe: Pipe, to: Entrance) -> None:
     steps = []
-    if options.get("password"):
-        steps.append(("AUTH", *filter(None, (options.get("username"), options["password"]))))
-    if options.get("db"):
-        steps.append(("SELECT", str(options["db"])))
+    if to.password:
+        steps.append(("AUTH", *filter(None, (to.username, to.password))))
+    if to.db:
+        steps.append(("SELECT", str(to.db)))
+    if to.to_master:
+        steps.append(("ROLE",))
     for step in steps:
         reply, _ = await pipe.ask(encode(*step) + encode("PING"))
         if isinstance(reply, hiredis.ReplyError):
             raise PipeBroken(str(reply))
+        if step[0] == "ROLE" and (not isinstance(reply, list) or reply[:1] != [b"master"]):
+            raise PipeBroken("it is no master")
 
 
 def encode(*words: str) -> bytes:

@@ -28,7 +28,7 @@ from gateway.store.link import Link
 from gateway.store.memory import MemoryStore
 from gateway.store.protocol import LEASE, Found
 from gateway.store.rates import Rates
-from gateway.store.replies import Large
+from gateway.store.replies import Elsewhere
 from gateway.telemetry.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
@@ -191,14 +191,14 @@ class RedisStore:
     async def _look_up(self, key: str) -> Found | None:
         """What Redis has. Look-ups share a connection that takes any number of them at once: no turns."""
         try:
-            if self._link.is_open and not self._debts and not self._is_alone:
+            if not self._debts and not self._is_alone and self._link.is_open(key):
                 return await self._link.glance(key)
             async with self._asking():
                 await self._debts.settle(key)
                 return await self._link.fetch(key)
-        except Large:
+        except Elsewhere:
             async with self._asking():
-                return await self._link.fetch_large(key)
+                return await self._link.fetch_whole(key)
 
     @asynccontextmanager
     async def _asking(self) -> AsyncIterator[None]:

@@ -5,20 +5,26 @@ from time import monotonic
 from gateway.core.pin import Pin
 from gateway.store.away import Away
 from gateway.store.codec import decode_pin
-from gateway.store.pipe import Lookups, Reply
+from gateway.store.lookups import MOST
+from gateway.store.pipe import Reply
 from gateway.store.protocol import Found
 
 _NO_END = 86_400_000  # milliseconds that what has no end is taken to last: it is asked for again then
 
 
-class Large(Exception):
-    """There is a value, too large for a look-up."""
+_MOVES = ("MOVED ", "ASK ", "TRYAGAIN ")  # what a cluster says of a key that is, or will be, on another node
+
+
+class Elsewhere(Exception):
+    """There is a value that a look-up cannot bring: it is too large, or on another node."""
 
 
 def small(stored: Reply, left: Reply, began: float) -> Found | None:
-    """As `found`, of a value's beginning; Large if there is more of it."""
-    if isinstance(stored, bytes) and len(stored) >= Lookups.most:
-        raise Large
+    """As `found`, of a value's beginning; Elsewhere if there may be more of it."""
+    if isinstance(stored, bytes) and len(stored) >= MOST:
+        raise Elsewhere
+    if isinstance(stored, Exception) and str(stored).startswith(_MOVES):
+        raise Elsewhere
     return found(stored, left, began)
 
 

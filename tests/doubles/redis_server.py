@@ -3,19 +3,24 @@
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
 
 class RedisServer:
-    """One redis-server process without persistence."""
+    """One redis-server process without persistence; `options` are its configuration's, and more of it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **options: object) -> None:
         self.folder = folder
         self.port = free_port()
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -24,17 +29,14 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [
-            "redis-server",
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            str(self.folder),
+        settings = {"port": self.port, "bind": "127.0.0.1", "save": "", "dir": self.folder} | self.options
+        given = [
+            f"{word}" for name, value in settings.items() for word in (f"--{name.replace('_', '-')}", value)
         ]
+        self.launch(["redis-server", *given])
+
+    def launch(self, command: Sequence[str]) -> None:
+        """Start this and wait until it answers."""
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(500):
             if self._answers():
@@ -42,6 +44,11 @@ class RedisServer:
             assert self._process.poll() is None, "redis-server ended at once"
             time.sleep(0.02)
         pytest.fail("redis-server does not answer")
+
+    def ask(self, *command: object) -> Any:
+        """What it says, as to an operator."""
+        with Redis(port=self.port) as client:
+            return client.execute_command(*command)
 
     def kill(self) -> None:
         """SIGKILL: its clients' connections are reset, and its data is gone."""
@@ -68,9 +75,19 @@ class RedisServer:
         self._process.send_signal(number)
         self._process.wait()
 
+    def _speak(self, connection: socket.socket) -> socket.socket:
+        """As the server wants to be spoken to: over TLS where that is all it has."""
+        if "tls_port" not in self.options:
+            return connection
+        context = ssl.create_default_context(cafile=self.folder / "ca.pem")
+        return context.wrap_socket(connection, server_hostname="127.0.0.1")
+
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+            with (
+                socket.create_connection(("127.0.0.1", self.port), 1) as plain,
+                self._speak(plain) as connection,
+            ):
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16) == b"+PONG\r\n"
         except OSError:
@@ -85,6 +102,7 @@ def free_port() -> int:
         return port
 
 
-def has_redis_server() -> bool:
-    """Whether the machine has a redis-server; `make test` installs one."""
-    return shutil.which("redis-server") is not None
+def skip_without_redis() -> None:
+    """Skip the test on a machine without redis-server."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server on this machine: `make test` installs one")

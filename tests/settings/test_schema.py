@@ -37,7 +37,7 @@ def test_it_has_exactly_the_documented_keys() -> None:
     ("section", "keys"),
     [
         ("UpstreamSection", KEYS_OF_AN_UPSTREAM),
-        ("CacheSection", "url ttl memory timeout prefix"),
+        ("CacheSection", "url ttl memory timeout prefix ca_file"),
         ("RouteSection", "model policy"),
         ("TimeoutsSection", "connect first_byte idle total"),
         ("HealthSection", "interval timeout"),

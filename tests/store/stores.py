@@ -1,7 +1,7 @@
 """RedisStores as processes have them: each its own, watched for what it leaves behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -29,10 +29,11 @@ async def open_store(
     memory: int = 1 << 24,
     is_up: bool = True,
     lease: float = LEASE,
+    **more: Any,
 ) -> AsyncIterator[RedisStore]:
     """A store, listening if Redis is up; closing it must leave no task."""
     before = asyncio.all_tasks()
-    settings = CacheSettings(url=url, timeout=patience, memory=memory)
+    settings = CacheSettings(url=url, timeout=patience, memory=memory, **more)
     store = RedisStore(settings, Metrics(CollectorRegistry()), lease=lease)
     try:
         if is_up:
@@ -47,6 +48,13 @@ async def open_store(
 async def listening(store: RedisStore) -> None:
     """Wait until the store hears announcements."""
     await until(lambda: store._is_listening)
+
+
+async def heard(store: RedisStore, change: Awaitable[object]) -> None:
+    """Let another store change something, and wait until this one has heard of it."""
+    known = store._changes
+    await change
+    await until(lambda: store._changes > known)
 
 
 async def alone(store: RedisStore) -> None:

@@ -1,4 +1,4 @@
-"""One contract for all stores: memory, Redis with memory in front, and the latter without its Redis."""
+"""One contract for all stores: memory, Redis or a cluster with memory in front, and the latter without its Redis."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ from gateway.store.redis import RedisStore
 from tests.doubles.redis_server import free_port
 from tests.doubles.waiting import until_async
 from tests.store.pins import a_pin
-from tests.store.stores import PATIENT, alone, body, listening, open_store
+from tests.store.stores import PATIENT, alone, body, heard, open_store
 
 LIMIT = 1 << 24
 LARGE = 5 << 20
@@ -34,14 +34,16 @@ BODIES = {
     params=[
         "memory",
         pytest.param("redis", marks=pytest.mark.processes),
+        pytest.param("cluster", marks=pytest.mark.processes),
         pytest.param("alone", marks=pytest.mark.processes),
     ]
 )
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore(LIMIT)
-    elif request.param == "redis":
-        async with open_store(request.getfixturevalue("redis_server").url, memory=LIMIT) as opened:
+    elif request.param in {"redis", "cluster"}:
+        fixture = {"redis": "redis_server"}.get(request.param, request.param)
+        async with open_store(request.getfixturevalue(fixture).url, memory=LIMIT) as opened:
             yield opened
     else:
         url = f"redis://127.0.0.1:{free_port()}/0"
@@ -192,6 +194,8 @@ def is_gone(store: Store, key: str) -> Callable[[], Awaitable[bool]]:
         ("memory:", MemoryStore),
         ("redis://127.0.0.1:{port}/0", RedisStore),
         ("rediss://127.0.0.1:{port}/0", RedisStore),
+        ("redis+sentinel://127.0.0.1:{port}/mymaster", RedisStore),
+        ("redis+cluster://127.0.0.1:{port}", RedisStore),
     ],
 )
 async def test_the_url_names_the_store(url: str, kind: type) -> None:
@@ -211,8 +215,7 @@ async def test_a_pin_is_found_where_it_is(request: pytest.FixtureRequest) -> Non
     """A pin of another process is found in Redis first and in memory from then on."""
     url = request.getfixturevalue("redis_server").url
     async with open_store(url) as one, open_store(url) as other:
-        await one.pin("a", a_pin(), 60)
-        await listening(other)
+        await heard(other, one.pin("a", a_pin(), 60))
         found = [await other.get("a"), await other.get("a"), await one.get("a")]
         assert ["redis", "memory", "memory"] == [each and each.where for each in found]
 

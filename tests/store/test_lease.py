@@ -17,7 +17,7 @@ from tests.store.stores import SHORT, alone, listening, open_store
 
 pytestmark = pytest.mark.processes
 
-LEASE = "scg:lease:a"
+LEASE = "scg:lease:{a}"
 ONE, OTHER = a_pin(b"one"), a_pin(b"other")
 BRIEF = 0.3  # seconds of a lease that is meant to end
 LONG = 600.0  # of one that is not

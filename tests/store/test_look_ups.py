@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.store.codec import encode_pin
-from gateway.store.pipe import Lookups
+from gateway.store.lookups import MOST
 from tests.doubles.redis_server import RedisServer
 from tests.store.pins import a_pin
 from tests.store.relay import ANNOUNCEMENTS, REPLIES, Relay
@@ -26,14 +26,14 @@ async def test_a_large_pin_holds_up_nobody(redis_server: RedisServer, relay: Rel
         asked = [body(store, key) for key in ("small", "large", "small")]
         assert [b"small", large.body, b"small"] == await asyncio.gather(*asked)
         (line,) = relay.lines_asked(b"GETRANGE")
-        assert line.answered < Lookups.most + 3000
+        assert line.answered < MOST + 3000
         assert not store.is_degraded
 
 
 @pytest.mark.parametrize("more", [-1, 0, 1])
 async def test_every_size_comes_whole(redis_server: RedisServer, more: int) -> None:
     """Pins of just below, at and above what a look-up asks for are found byte for byte."""
-    pin = a_pin(b"x" * (Lookups.most - HEAD + more))
+    pin = a_pin(b"x" * (MOST - HEAD + more))
     async with open_store(redis_server.url, memory=0) as store:
         await store.pin("a", pin, 60)
         assert pin.body == await body(store, "a")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 
 from gateway.store.redis import RedisStore
 from tests.doubles.redis_server import RedisServer
@@ -28,7 +28,14 @@ pytestmark = pytest.mark.processes
 ON_BOTH_LOOPS = True
 
 ONE, OTHER, THIRD = a_pin(b"one"), a_pin(b"other"), a_pin(b"third")
-NAME = "scg:pin:a"  # where Redis keeps the key "a"
+NAME = "scg:pin1:{a}"  # where Redis keeps the key "a"
+
+
+def pool_of(store: RedisStore) -> ConnectionPool:
+    """Its connections for calls."""
+    client = store._link._servers.client
+    assert isinstance(client, Redis)
+    return client.connection_pool
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
@@ -58,7 +65,7 @@ async def test_a_process_that_was_held_up_does_not_blame_redis(relay: Relay, kno
     async with open_store(relay.url, patience=SHORT, memory=0) as store:
         await store.pin("a", ONE, 60)
         if not known:
-            await store._link._redis.connection_pool.disconnect(inuse_connections=False)
+            await pool_of(store).disconnect(inuse_connections=False)
         asking = asyncio.create_task(body(store, "a"))
         await asyncio.sleep(0)
         time.sleep(2 * SHORT)  # noqa: ASYNC251  the hold-up itself
@@ -202,7 +209,7 @@ async def test_a_call_cancelled_at_any_step(redis_server: RedisServer) -> None:
                 await asyncio.wait([task])
                 assert was_cancelled == task.cancelled()
             assert [b"a", b"b", b"c"] == [await body(store, key) for key in ("a", "b", "c")]
-        pool = store._link._redis.connection_pool
+        pool = pool_of(store)
         await until(lambda: len(pool._in_use_connections) == 1)  # the subscription's
 
 

@@ -17,6 +17,7 @@ from tests.store.stores import (
     SHORT,
     bodies,
     body,
+    heard,
     listening,
     open_store,
 )
@@ -24,7 +25,7 @@ from tests.store.stores import (
 pytestmark = pytest.mark.processes
 
 ONE, OTHER, THIRD = a_pin(b"one"), a_pin(b"other"), a_pin(b"third")
-NAME = "scg:pin:a"  # where Redis keeps the key "a"
+NAME = "scg:pin1:{a}"  # where Redis keeps the key "a"
 
 
 @pytest.fixture
@@ -116,14 +117,14 @@ async def test_prefixes_are_apart(redis_server: RedisServer, raw: Redis) -> None
     async with open_store(redis_server.url) as store:
         await store.pin("a", ONE, 60)
         await store.remember("fingerprint", "v1")
-    assert {b"scg:pin:a", b"scg:fingerprint"} == set(await raw.keys())
+    assert {b"scg:pin1:{a}", b"scg:fingerprint"} == set(await raw.keys())
     assert 59_000 < await raw.pttl(NAME) <= 60_000
 
 
 async def test_memory_does_not_outlive_the_pin(redis_server: RedisServer, relay: Relay, raw: Redis) -> None:
     """However long an answer of Redis is under way, the pin ends in memory no later than in Redis."""
     async with open_store(relay.url) as late, open_store(redis_server.url) as prompt:
-        await prompt.pin("a", ONE, 60)
+        await heard(late, prompt.pin("a", ONE, 60))
         relay.hold(REPLIES)
         calls = [asyncio.create_task(call) for call in (late.get("a"), late.pin("b", OTHER, 60))]
         await until(lambda: relay.held == 2)
@@ -132,7 +133,7 @@ async def test_memory_does_not_outlive_the_pin(redis_server: RedisServer, relay:
         await relay.let_go()
         await asyncio.gather(*calls)
         for key in ("a", "b"):
-            left = await raw.pttl(f"scg:pin:{key}")
+            left = await raw.pttl(f"scg:pin1:{{{key}}}")
             found = late.memory.look_up(key)
             assert found is not None
             assert found.ttl <= (left + 1) / 1000  # Redis counts whole milliseconds
@@ -187,7 +188,7 @@ async def test_what_the_own_process_changed_counts_as_well(redis_server: RedisSe
 
 async def test_memory_is_dropped_with_the_subscription(two: Sequence[RedisStore], raw: Redis) -> None:
     """Announcements may have been lost with the subscription: what was in memory is asked for again."""
-    await two[0].pin("a", ONE, 60)
+    await heard(two[1], two[0].pin("a", ONE, 60))
     assert [b"one", b"one"] == await bodies(two)
     await raw.delete(NAME)  # unannounced
     assert [b"one", b"one"] == await bodies(two)

@@ -16,6 +16,7 @@ from tests.store.stores import (
     bodies,
     body,
     has,
+    heard,
     listening,
     open_store,
 )
@@ -23,7 +24,7 @@ from tests.store.stores import (
 pytestmark = pytest.mark.processes
 
 ONE, OTHER, THIRD = a_pin(b"one"), a_pin(b"other"), a_pin(b"third")
-NAME = "scg:pin:a"  # where Redis keeps the key "a"
+NAME = "scg:pin1:{a}"  # where Redis keeps the key "a"
 
 
 @pytest.mark.parametrize("how", ["kill", "freeze"])
@@ -68,7 +69,7 @@ async def test_changes_made_alone_are_made_good(redis_server: RedisServer, relay
     """What a process that was cut off deleted and replaced is deleted and replaced for all when it returns."""
     async with open_store(relay.url, patience=SHORT) as cut, open_store(redis_server.url) as other:
         for key in ("deleted", "replaced", "deleted, pinned"):
-            await other.pin(key, ONE, 60)
+            await heard(cut, other.pin(key, ONE, 60))
             assert b"one" == await body(cut, key)
         relay.hold(REPLIES, ANNOUNCEMENTS)
         await alone(cut)
@@ -139,7 +140,7 @@ async def test_what_redis_will_not_take_does_not_keep_it_away(redis_server: Redi
         await until(lambda: not store._debts)
         await listening(store)
         assert OTHER is await store.pin("b", OTHER, 60)
-        assert await raw.exists("scg:pin:b")
+        assert await raw.exists("scg:pin1:{b}")
 
 
 async def test_started_without_redis(redis_server: RedisServer) -> None:
@@ -165,4 +166,4 @@ async def test_a_redis_without_room(redis_server: RedisServer, raw: Redis) -> No
         await raw.config_set("maxmemory", 0)
         await listening(store)
         assert OTHER is await store.pin("b", OTHER, 60)
-        assert await raw.exists("scg:pin:b")
+        assert await raw.exists("scg:pin1:{b}")

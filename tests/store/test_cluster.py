@@ -1,0 +1,128 @@
+"""A real Redis Cluster of three nodes: every key in one step on one node, announcements on all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.store.redis import RedisStore
+from tests.doubles.redis_server import skip_without_redis
+from tests.doubles.redis_servers import Cluster, open_cluster
+from tests.doubles.waiting import until, until_async
+from tests.store.pins import a_pin
+from tests.store.stores import SHORT, alone, bodies, body, heard, listening, open_store
+
+pytestmark = pytest.mark.processes
+
+ONE, OTHER = a_pin(b"one"), a_pin(b"other")
+KEYS = tuple(f"{number}" for number in range(30))  # over all three nodes
+
+
+@pytest.fixture
+async def two(cluster: Cluster) -> AsyncIterator[Sequence[RedisStore]]:
+    """Two processes' stores on one cluster."""
+    async with open_store(cluster.url) as one, open_store(cluster.url) as other:
+        yield one, other
+
+
+def name_of(key: str) -> str:
+    """Where a cluster keeps a pin."""
+    return f"scg:pin1:{{{key}}}"
+
+
+async def test_pins_are_spread_over_the_nodes(two: Sequence[RedisStore], cluster: Cluster) -> None:
+    """Keys go to the nodes that have their slots, and every process finds all of them."""
+    await asyncio.gather(*(two[0].pin(key, a_pin(key.encode()), 60) for key in KEYS))
+    assert [key.encode() for key in KEYS] == [await body(two[1], key) for key in KEYS]
+    held = [len(cluster.ask(at, "KEYS", "scg:pin1:*")) for at in range(3)]
+    assert (30, True) == (sum(held), all(held))
+
+
+async def test_look_ups_go_straight_to_the_node(two: Sequence[RedisStore], cluster: Cluster) -> None:
+    """Each node is asked over a connection of its own, and for its own keys: none is sent on to another node."""
+    await asyncio.gather(*(two[0].pin(key, ONE, 60) for key in KEYS))
+    before = [errors(cluster, at) for at in range(3)]
+    assert [b"one"] * len(KEYS) == await asyncio.gather(*(body(two[1], key) for key in KEYS))
+    assert before == [errors(cluster, at) for at in range(3)]
+    assert 3 == len(two[1]._link._lookups._pipes)  # type: ignore[attr-defined]
+
+
+def errors(cluster: Cluster, at: int) -> int:
+    """How often a node has sent somebody on to another one."""
+    told = cluster.ask(at, "INFO", "errorstats").get("errorstat_MOVED", {"count": 0})
+    return int(told["count"])
+
+
+async def test_announcements_reach_all_whatever_node_they_began_at(two: Sequence[RedisStore]) -> None:
+    """Pins on any node that are deleted or replaced leave the memory of a process that listens to one node."""
+    for key in KEYS:
+        await heard(two[1], two[0].pin(key, ONE, 60))
+    assert [b"one"] * len(KEYS) == [await body(two[1], key) for key in KEYS]
+    for key in KEYS[::2]:
+        await two[0].replace(key, OTHER, 60)
+    await two[0].delete(KEYS[1])
+    wanted = [b"other" if at % 2 == 0 else None if at == 1 else b"one" for at in range(len(KEYS))]
+
+    async def have() -> bool:
+        return wanted == [await body(two[1], key) for key in KEYS]
+
+    await until_async(have)
+
+
+async def test_one_of_many_leads(two: Sequence[RedisStore]) -> None:
+    """A lease is given once, and whoever follows gets the pin, over the nodes."""
+    for key in KEYS[:6]:
+        assert [True, False] == [await two[0].claim(key, "me"), await two[1].claim(key, "you")]
+        following = asyncio.create_task(two[1].follow(key))
+        await until(lambda: bool(two[1]._bells._by_key))
+        await two[0].pin(key, ONE, 60)
+        found = await following
+        assert found is not None
+        assert ONE == found.pin
+        await two[0].release(key, "me")
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """One that the test may change."""
+    skip_without_redis()
+    with open_cluster(tmp_path) as cluster:
+        yield cluster
+
+
+async def test_a_slot_that_moves_is_found(own_cluster: Cluster) -> None:
+    """A slot that is handed to another node, with a pin in it, costs a detour and no answer."""
+    async with open_store(own_cluster.url, memory=0) as store:
+        await store.pin("a", ONE, 60)
+        assert b"one" == await body(store, "a")
+        target = (own_cluster.holder(name_of("a")) + 1) % 3
+        await asyncio.to_thread(own_cluster.move, name_of("a"), target)
+        assert b"one" == await body(store, "a")
+        assert ONE == await store.pin("a", OTHER, 60)
+        before = errors(own_cluster, own_cluster.holder(name_of("a")))
+        assert b"one" == await body(store, "a")
+        assert before == errors(own_cluster, own_cluster.holder(name_of("a")))  # it is asked there by now
+        assert not store.is_degraded
+
+
+async def test_a_node_that_dies_fails_no_request(own_cluster: Cluster) -> None:
+    """One of three masters is killed and comes back: no call raises, and all is shared again afterwards."""
+    async with (
+        open_store(own_cluster.url, patience=SHORT * 5) as one,
+        open_store(own_cluster.url, patience=SHORT * 5) as other,
+    ):
+        dead = own_cluster.nodes[own_cluster.holder(name_of("a"))]
+        await asyncio.to_thread(dead.kill)
+        held = await one.pin("a", ONE, 60)
+        assert ONE is held
+        await alone(one)
+        assert b"one" == await body(one, "a")
+        await asyncio.to_thread(dead.start)
+
+        async def is_shared() -> bool:
+            return [b"one", b"one"] == await bodies((one, other))
+
+        await until_async(is_shared)
+        for store in (one, other):
+            await listening(store)
