@@ -102,7 +102,12 @@ def free_port() -> int:
         return port
 
 
+def has_redis_server() -> bool:
+    """Whether the machine has a redis-server; `make test` installs one."""
+    return shutil.which("redis-server") is not None
+
+
 def skip_without_redis() -> None:
     """Skip the test on a machine without redis-server."""
-    if shutil.which("redis-server") is None:
+    if not has_redis_server():
         pytest.skip("no redis-server on this machine: `make test` installs one")
