@@ -51,9 +51,7 @@ def record_round(
     ended: Round, *, key: str, endpoint: str, model: str, pin: str, seconds: float
 ) -> RoundRecord:
     """The record of a round that has a result, or was given up."""
-    policy = ended.plan.policy
-    standing = ended.standing
-    cast = standing.ballots + standing.spoiled
+    policy, votes, verdict = ended.plan.policy, ended.votes, _verdict(ended.result)
     return RoundRecord(
         key=key,
         endpoint=endpoint,
@@ -61,17 +59,15 @@ def record_round(
         policy=policy.name,
         spread=policy.spread.partition(":")[0],
         question=ended.plan.question,
-        verdict=_verdict(ended.result),
-        ballots=standing.ballots,
-        spoiled=standing.spoiled,
+        verdict=verdict,
+        ballots=ended.ballots,
+        spoiled=ended.spoiled,
         abstained=ended.abstained,
-        cancelled=ended.launched - cast - ended.abstained,
-        saved=max(policy.k - ended.launched, 0) if _verdict(ended.result) else 0,
+        cancelled=ended.launched - len(votes) - ended.abstained,
+        saved=max(policy.k - ended.launched, 0) if verdict else 0,
         tokens=ended.tokens,
         prompt=ended.prompt,
-        margins=tuple(
-            vote.sample.reply.margin for vote in ended.votes if vote.sample.reply.margin is not None
-        ),
+        margins=tuple([vote.sample.reply.margin for vote in votes if vote.sample.reply.margin is not None]),
         is_escalated=ended.is_escalated,
         reference=ended.reference,
         pin=pin,

@@ -10,7 +10,6 @@ performs its actions as it likes. So a test can replay any order of arrival.
                              '-> one reference sample    `reference` and no agreement among k
 """
 
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -61,7 +60,8 @@ class Round:
         self.is_escalated = False
         self._agrees = agrees
         self._rule = plan.rule
-        self._votes: Counter[str] = Counter()  # by answer
+        self._size = plan.policy.k  # or N, once escalated
+        self._votes: dict[str, int] = {}  # by answer
         self._ballots: list[Ballot] = []
         self._spoiled: list[Spoiled] = []
         self._abstentions: list[Abstention] = []
@@ -72,6 +72,16 @@ class Round:
     def votes(self) -> tuple[Vote, ...]:
         """The samples that came for the vote, in sample order."""
         return tuple(sorted([*self._ballots, *self._spoiled], key=lambda vote: vote.sample.index))
+
+    @property
+    def ballots(self) -> int:
+        """How many samples have voted."""
+        return len(self._ballots)
+
+    @property
+    def spoiled(self) -> int:
+        """How many came without a vote."""
+        return len(self._spoiled)
 
     @property
     def abstained(self) -> int:
@@ -96,8 +106,11 @@ class Round:
     @property
     def standing(self) -> Standing:
         """The counts that the stop rule looks at."""
-        lead, second = (*sorted(self._leads(), reverse=True), 0, 0)[:2]
-        return Standing(lead, second, len(self._ballots), len(self._spoiled), self._outstanding)
+        leads = sorted(self._leads(), reverse=True)
+        lead, second = leads[0] if leads else 0, leads[1] if len(leads) > 1 else 0
+        ballots, spoiled = len(self._ballots), len(self._spoiled)
+        outstanding = self.budget - ballots - spoiled - len(self._abstentions)
+        return Standing(lead, second, ballots, spoiled, outstanding)
 
     def start(self) -> list[Action]:
         """The first samples: as many as could decide the round, or one alone whose margin might."""
@@ -130,7 +143,7 @@ class Round:
         vote = cast(outcome, self.plan.answer)
         if isinstance(vote, Ballot):
             self._ballots.append(vote)
-            self._votes[vote.answer] += 1
+            self._votes[vote.answer] = self._votes.get(vote.answer, 0) + 1
         else:
             self._spoiled.append(vote)
 
@@ -155,6 +168,7 @@ class Round:
             return [*self._cancel_all(), *self._launch_reference()]
         if policy.most > self._size:
             self.is_escalated = True
+            self._size = policy.most
             return self._go_on()
         return self._end(verdict)
 
@@ -176,20 +190,11 @@ class Round:
         may_win = {vote.answer for vote in self._ballots if self._agrees(vote.sample)}
         return [self._votes[answer] for answer in may_win]
 
-    @property
-    def _size(self) -> int:
-        policy = self.plan.policy
-        return policy.most if self.is_escalated else policy.k
-
-    @property
-    def _outstanding(self) -> int:
-        return self.budget - len(self._ballots) - len(self._spoiled) - len(self._abstentions)
-
     def _is_lost(self, at: Standing) -> bool:
         """A final error, or too few samples left for a quorum."""
         if self._abstentions and self._abstentions[-1].is_final:
             return True
-        return at.ballots + at.spoiled + at.outstanding < self.plan.policy.quorum
+        return at.ballots + at.spoiled + at.outstanding < self._rule.quorum
 
     def _is_accepted(self) -> bool:
         """Whether the sample that was launched alone is enough: no other can have a different answer."""
@@ -224,7 +229,7 @@ class Round:
         votes: list[Vote] = [*self._ballots, *self._spoiled]
         if not eligible(self._ballots or self._spoiled, self._agrees):
             return NoneAgrees(self._failures, len(votes))
-        return decide(votes, self._size, self.plan.policy.quorum, self.plan.question, self._agrees)
+        return decide(votes, self._size, self._rule.quorum, self.plan.question, self._agrees)
 
     def _without_quorum(self) -> NoSamples:
         return NoSamples(self._failures, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)

@@ -4,7 +4,6 @@ Ballots are counted in sample order, never in arrival order, and every tie break
 candidates give the same verdict in every round.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -66,7 +65,9 @@ def tally(answers: Sequence[str], question: bytes) -> Tally:
 
     Including the question keeps a label such as "yes" from winning the ties of every question.
     """
-    counts = Counter(answers)
+    counts: dict[str, int] = {}
+    for answer in answers:
+        counts[answer] = counts.get(answer, 0) + 1
     if len(counts) > 1:
         ordered = sorted(counts.items(), key=lambda item: (-item[1], _digest(question, item[0])))
         return Tally(tuple(ordered))
@@ -89,7 +90,7 @@ def decide(
     counted = tally([ballot.answer for ballot in ballots], question)
     group = _winning(counted, eligible(ballots or in_order, agrees))
     votes = _votes(counted, group[0])
-    texts = [vote.text for vote in in_order]
+    texts = len({vote.text for vote in in_order})
     return Verdict(
         winner=_representative(group, question),
         outcome=_outcome(counted, votes, len(ballots), len(in_order), k, quorum),
@@ -97,12 +98,10 @@ def decide(
         k=k,
         samples=len(in_order),
         distinct_answers=len(counted.counts),
-        distinct_texts=len(set(texts)),
-        divergence=None
-        if len(set(texts)) == 1
-        else divergence([vote.sample.reply.shown for vote in in_order]),
-        votes=tuple(votes for _, votes in counted.counts),
-        tokens=sum(vote.sample.reply.tokens for vote in in_order),
+        distinct_texts=texts,
+        divergence=None if texts == 1 else divergence([vote.sample.reply.shown for vote in in_order]),
+        votes=tuple([votes for _, votes in counted.counts]),
+        tokens=sum([vote.sample.reply.tokens for vote in in_order]),
         same_pair=ballots[0].answer == ballots[1].answer if len(ballots) > 1 else None,
     )
 

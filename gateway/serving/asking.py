@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -72,7 +71,7 @@ def asker(
 def _carried(gateway: Gateway, asked: Asked) -> Asked:
     """What is asked, within the sample's own span."""
     headers = gateway.spans.carry(asked.headers)
-    return asked if headers is asked.headers else replace(asked, headers=headers)
+    return asked if headers is asked.headers else asked._replace(headers=headers)
 
 
 def _bounds(gateway: Gateway, wanted: Wanted, *, background: bool) -> Bounds:

@@ -5,6 +5,7 @@ everything else from fixed words.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
@@ -50,6 +51,15 @@ HEDGED = ("won", "lost", "failed")
 RECHECKS = ("same", "different", "lost")
 
 
+class _RoundMeters(NamedTuple):
+    """What every round of one model and policy is counted with."""
+
+    fates: tuple[Count, ...]  # in the order of _FATES
+    agreement: Spread
+    answers: Spread
+    texts: Spread
+
+
 class Metrics:
     """All metrics on one registry. `policies` are those that requests meet without asking for one.
 
@@ -65,6 +75,7 @@ class Metrics:
         self.fields = FieldAgreement()
         self.recent = RecentRounds()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
+        self._rounds_by: dict[tuple[str, str], _RoundMeters] = {}
         self._make_request_metrics()
         self._make_round_metrics()
         self._make_cache_metrics()
@@ -253,9 +264,9 @@ class Metrics:
     def samples(self, record: RoundRecord) -> None:
         """Count the samples of a round, even of one that was given up."""
         fates = (record.ballots, record.spoiled, record.abstained, record.cancelled)
-        for fate, number in zip(_FATES, fates, strict=True):
+        for counter, number in zip(self._of_rounds(record).fates, fates, strict=True):
             if number:
-                self._samples.labels(record.model, record.policy, fate).inc(number)
+                counter.inc(number)
         self._tokens.labels("spent").inc(record.tokens)
 
     def round(self, record: RoundRecord) -> None:
@@ -276,14 +287,28 @@ class Metrics:
         self.recent.note(record)
 
     def _verdict(self, by: tuple[str, str], record: RoundRecord, verdict: Verdict) -> None:
-        self._agreement.labels(*by).observe(verdict.agreement)
-        self._answers.labels(*by).observe(verdict.distinct_answers)
-        self._texts.labels(*by).observe(verdict.distinct_texts)
+        meters = self._of_rounds(record)
+        meters.agreement.observe(verdict.agreement)
+        meters.answers.observe(verdict.distinct_answers)
+        meters.texts.observe(verdict.distinct_texts)
         if verdict.divergence is not None:
             self._divergence.labels(*by).observe(verdict.divergence)
         if verdict.same_pair is not None:
             same = int(verdict.same_pair)
             self.pairs(Pairs(*by, record.spread, record.question, same, 1 - same))
+
+    def _of_rounds(self, record: RoundRecord) -> "_RoundMeters":
+        """What rounds of this model and policy are counted with."""
+        by = (record.model, record.policy)
+        meters = self._rounds_by.get(by)
+        if meters is None:
+            meters = self._rounds_by[by] = _RoundMeters(
+                tuple(self._samples.labels(*by, fate) for fate in _FATES),
+                self._agreement.labels(*by),
+                self._answers.labels(*by),
+                self._texts.labels(*by),
+            )
+        return meters
 
     def measured(self, model: str, policy: str, outcome: Sample | Abstention) -> None:
         """Count a sample that was taken only to be compared."""

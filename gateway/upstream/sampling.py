@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
+from typing import NamedTuple
 
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Launch
@@ -20,8 +20,7 @@ from gateway.wire.headers import passed_back
 from gateway.wire.replies import UnreadableAnswer
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What is asked of every sample of one round."""
 
     form: Form
@@ -36,8 +35,7 @@ class Asked:
 Listener = Callable[[int, bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How long and how much, for one sample."""
 
     total: float  # seconds from the call to the last byte
@@ -67,7 +65,7 @@ async def take_sample(
     outcome, failed = await _take(launch, asked, upstream, slots, bounds, listener)
     while failed is not None and attempts.go_on(failed, within=ends - perf_counter()):
         await asyncio.sleep(attempts.pause)
-        left = replace(bounds, total=max(ends - perf_counter(), 0))
+        left = bounds._replace(total=max(ends - perf_counter(), 0))
         outcome, failed = await _take(launch, asked, attempts.upstream, slots, left, listener)
     if isinstance(outcome, Abstention):
         turn.avoid(attempts.upstream)

@@ -118,7 +118,7 @@ async def test_a_streamed_sample() -> None:
     """A stream is the same Sample, kept as a stream."""
     async with open_upstream("42") as far, desk(far.url) as near:
         taken = await near.take(
-            asked=replace(ASKED, body=lambda launch, engine: body(launch, engine, stream=True))
+            asked=ASKED._replace(body=lambda launch, engine: body(launch, engine, stream=True))
         )
         assert isinstance(taken, Sample)
         assert (Reply("42", tokens=3, prompt=5), True) == (taken.reply, taken.streamed)
@@ -307,7 +307,7 @@ async def test_an_answer_over_the_bound_is_given_up(code: int) -> None:
     """An answer without an end, good or bad, is given up at the bound, and its upstream sees the socket close."""
     head = b"HTTP/1.1 %d X\r\nTransfer-Encoding: chunked\r\n\r\n" % code
     async with open_raw(hanging(head + b"10000\r\n" + b" " * 65536 + b"\r\n")) as raw, desk(raw.url) as near:
-        taken = await near.take(bounds=replace(BOUNDS, max_answer=65535))
+        taken = await near.take(bounds=BOUNDS._replace(max_answer=65535))
         assert isinstance(taken, Abstention)
         assert "broken" == taken.reason
         await raw.connections[0].left.wait()
@@ -352,7 +352,7 @@ async def test_silence() -> None:
 async def test_the_whole_takes_too_long(scripted: str) -> None:
     """A sample that is not whole within its total is an Abstention, and its upstream sees the socket close."""
     async with open_upstream(scripted) as far, desk(far.url) as near:
-        taken = await near.take(5, bounds=replace(BOUNDS, total=0.2, max_answer=1 << 40))
+        taken = await near.take(5, bounds=BOUNDS._replace(total=0.2, max_answer=1 << 40))
         assert Abstention(5, "timeout", detail=b"no whole answer within 0.2 s", upstream="u") == taken
         await far.seen[0].closed.wait()
 
@@ -365,10 +365,10 @@ async def test_no_slot_in_time() -> None:
     expected = Abstention(5, "queue", 429, b"", (("retry-after", "1"),), "u")
     async with open_upstream() as far, desk(far.url, slots=Slots(1)) as near:
         await near.slots.take(0)
-        assert (expected, []) == (await near.take(5, bounds=replace(BOUNDS, patience=0)), far.seen)
+        assert (expected, []) == (await near.take(5, bounds=BOUNDS._replace(patience=0)), far.seen)
     async with open_upstream() as far, desk(far.url, slots=Slots(1), max_in_flight=1) as near:
         await near.upstream.slots.take(0)
-        assert (expected, []) == (await near.take(5, bounds=replace(BOUNDS, patience=0)), far.seen)
+        assert (expected, []) == (await near.take(5, bounds=BOUNDS._replace(patience=0)), far.seen)
         assert await near.slots.take(0)
 
 
