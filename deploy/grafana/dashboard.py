@@ -21,8 +21,11 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from deploy.grafana.kinds import DATASOURCE, Panel
 from deploy.grafana.promql import STEP
-from deploy.grafana.rows.consistency import CONSISTENCY, ROUNDS
-from deploy.grafana.rows.service import CACHE_AND_COST, REQUESTS, TENANTS, UPSTREAMS
+from deploy.grafana.rows.consistency import CONSISTENCY
+from deploy.grafana.rows.cost import CACHE_AND_COST
+from deploy.grafana.rows.requests import REQUESTS, TENANTS
+from deploy.grafana.rows.rounds import ROUNDS
+from deploy.grafana.rows.upstreams import UPSTREAMS
 
 JSON_FILE = Path(__file__).parent / "dashboards" / "consistency.json"
 
