@@ -14,7 +14,7 @@
   x NoAgreement            422, the policy rejects a vote without agreement
   x Overloaded             429
   x RateLimited            429, a key's requests or tokens of this minute are used up
-  x UpstreamAnswered       the upstream's own error, passed on byte for byte
+  x UpstreamAnswered       the upstream's own error, passed on byte for byte if it is JSON
   x NoQuorum               502, too few samples came for a vote
   x UpstreamUnreachable    502, no connection to any upstream
   x Superseded             502, inside a stream only: another verdict was pinned than the one being shown
@@ -144,12 +144,14 @@ class RateLimited(GatewayError):
 
 
 class UpstreamAnswered(GatewayError):
-    """An upstream's own error: its status and its body go to the client as they came."""
+    """An upstream's own error: its status, and its body as it came, or `said` where that is nothing to read."""
 
     code = "upstream_error"
 
-    def __init__(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
-        super().__init__(f"upstream answered {status}", headers=headers)
+    def __init__(
+        self, status: int, body: bytes, headers: tuple[tuple[str, str], ...], said: str = ""
+    ) -> None:
+        super().__init__(said or f"upstream answered {status}", headers=headers)
         self.upstream_status = status
         self.body = body
 

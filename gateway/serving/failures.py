@@ -1,5 +1,7 @@
 """What a client is told of a round without a verdict, or with one that its policy rejects."""
 
+import msgspec
+
 from gateway.core.ballot import Abstention
 from gateway.core.failure import NoReference, NoSamples
 from gateway.core.policy import Policy
@@ -15,6 +17,8 @@ from gateway.errors import (
     UpstreamAnswered,
     UpstreamUnreachable,
 )
+
+_SAID = 200  # bytes of what is no JSON
 
 
 def no_agreement(verdict: Verdict, policy: Policy) -> NoAgreement:
@@ -38,7 +42,7 @@ def _no_samples(lost: NoSamples) -> GatewayError:
     culprit = lost.culprit
     said = "; ".join(sorted({_describe(abstention) for abstention in lost.abstentions}))
     if culprit and culprit.reason == "status" and culprit.status is not None:
-        return UpstreamAnswered(culprit.status, culprit.detail, culprit.headers)
+        return _answered(culprit.status, culprit)
     match culprit.reason if culprit else "":
         case "queue":
             return Overloaded("too many samples are in flight", headers=(("retry-after", "1"),))
@@ -50,6 +54,24 @@ def _no_samples(lost: NoSamples) -> GatewayError:
             return ReferenceUnavailable(said)
         case _:
             return NoQuorum(f"{lost.samples} of {lost.quorum} samples needed came: {said}")
+
+
+def _answered(status: int, culprit: Abstention) -> UpstreamAnswered:
+    """The upstream's own error: its bytes, if SDKs can read them, else what it said in words of ours."""
+    if _is_object(culprit.detail):
+        return UpstreamAnswered(status, culprit.detail, culprit.headers)
+    headers = tuple(pair for pair in culprit.headers if pair[0] != "content-type")
+    said = culprit.detail[:_SAID].decode(errors="replace")
+    return UpstreamAnswered(
+        status, b"", headers, f"{culprit.upstream} answered {status}: {said or 'nothing'}"
+    )
+
+
+def _is_object(body: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(body), dict)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _describe(abstention: Abstention) -> str:

@@ -19,7 +19,7 @@ ANSWERED = Abstention(3, "status", 400, b"no", upstream="ref")
         (NoReference(TIE, NO_LANE), 503, "reference_unavailable", "no reference lane is up and trusted"),
         (NoReference(TIE, ANSWERED), 503, "reference_unavailable", "the samples disagree: ref answered 400"),
         (NoSamples((NO_LANE, NO_LANE), 0, 1), 503, "reference_unavailable", "no reference lane is up"),
-        (NoSamples((NO_LANE, ANSWERED), 0, 1), None, "upstream_error", "upstream answered 400"),
+        (NoSamples((NO_LANE, ANSWERED), 0, 1), None, "upstream_error", "ref answered 400: no"),
         (NoneAgrees((ANSWERED,), 2), 502, "no_quorum", "no sample that came goes on as the stream began"),
     ],
 )

@@ -143,6 +143,21 @@ async def test_a_spent_budget_stops_all_retries() -> None:
         assert ({}, 2.0) == (await retried(client), await client.metric("scg_retries_refused_total"))
 
 
+@pytest.mark.parametrize("body", [b"<html>Bad Gateway</html>", b"", b"[]", b"\xff", b"[" * 10_000])
+async def test_an_error_that_is_no_json_is_told_in_ours(body: bytes) -> None:
+    """A proxy's HTML keeps its status, and reaches the client as an error that SDKs can read; JSON comes as it is."""
+    html = Reply(502, body, {"content-type": "text/html"})
+    async with open_upstream(html) as upstream, open_gateway(upstream, default_policy=SINGLE) as client:
+        got = await client.chat()
+        assert (502, "application/json") == (got.status, got.headers["content-type"])
+        assert ("upstream_error", True) == (
+            got.json["error"]["code"],
+            got.json["error"]["message"].startswith("u0 answered 502: "),
+        )
+        upstream.answers = [Reply(502, b'{"detail":"no"}')]
+        assert b'{"detail":"no"}' == (await client.chat()).body
+
+
 async def test_a_stream_is_asked_elsewhere_too() -> None:
     """A streamed vote meets a refusing replica: the client's stream is whole, and nothing shows of it."""
     async with (
