@@ -15,10 +15,11 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from gateway.running.herald import Herald
 from gateway.running.process import Crew, serve, told_of_address, told_of_listening
@@ -69,17 +70,18 @@ class Worker:
 
 def supervise(settings: Settings, load: Load, herald: Herald) -> int:
     """Serve with so many workers until SIGTERM or SIGINT; the exit code."""
-    with open_log(settings.log, threaded=False):
+    with open_log(settings.log, threaded=False), ExitStack() as stack:
         try:
-            place, settings = _reserve(settings)
+            port = stack.enter_context(_reserved(settings))
         except OSError as error:
             print(told_of_listening(settings, error), file=sys.stderr)  # noqa: T201
             return 2
         importlib.import_module("gateway.store.redis")  # once, for all
         gc.collect()
         gc.freeze()  # what is there now is not written to by collections, and so stays shared
-        with place, tempfile.TemporaryDirectory(prefix="scg-") as folder, _heard_signals() as heard:
-            return Supervisor(settings, load, herald, Path(folder), heard).run()
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scg-")))
+        heard = stack.enter_context(_heard_signals())
+        return Supervisor(replace(settings, port=port), load, herald, folder, heard).run()
 
 
 class Supervisor:
@@ -258,23 +260,33 @@ class Supervisor:
                     os.kill(worker.pid, number)
 
 
-def _reserve(settings: Settings) -> tuple[socket.socket, Settings]:
+@contextmanager
+def _reserved(settings: Settings) -> Iterator[int]:
     """The port, kept for the workers until they listen; OSError if others do already.
 
     With SO_REUSEPORT nobody is told of others who have it too, so a bind without it comes first.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-    place = socket.socket(family, kind, protocol)
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    place.bind(address)
-    port: int = place.getsockname()[1]
-    return place, replace(settings, port=port)
+    with ExitStack() as places:
+        port = settings.port
+        flags, stream = socket.AI_PASSIVE, socket.SOCK_STREAM
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            settings.host, port, type=stream, flags=flags
+        ):
+            at = (address[0], port, *address[2:])
+            with socket.socket(family, kind, protocol) as probe:
+                _bind(probe, at, socket.SO_REUSEADDR)
+            place = places.enter_context(socket.socket(family, kind, protocol))
+            _bind(place, at, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+            port = place.getsockname()[1]
+        yield port
+
+
+def _bind(to_bind: socket.socket, address: tuple[Any, ...], *options: int) -> None:
+    for option in options:
+        to_bind.setsockopt(socket.SOL_SOCKET, option, 1)
+    if to_bind.family == socket.AF_INET6:  # as servers do, so that IPv4 can have the port, too
+        to_bind.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    to_bind.bind(address)
 
 
 @contextmanager

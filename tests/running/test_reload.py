@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,15 @@ from gateway.running.reload import changes, needs_restart
 from gateway.settings.model import CacheSettings, Limits, Settings, UpstreamSettings
 from tests.doubles.upstream import open_upstream
 from tests.running.served import serve
+
+
+def key(name: str) -> dict[str, str]:
+    return {"name": name, "sha256": sha256(f"secret-{name}".encode()).hexdigest()}
+
+
+def bearer(name: str) -> dict[str, str]:
+    return {"authorization": f"Bearer secret-{name}"}
+
 
 BASE = Settings(upstreams=(UpstreamSettings(url="http://llm"),))
 
@@ -29,6 +39,31 @@ async def test_a_request_ends_under_the_settings_that_it_met(tmp_path: Path) -> 
             assert ("new", ("5", "3")) == (second.content, second.about("k", "samples"))
             old.gates[0].set()
             assert ("old", ("3", "2")) == ((await first).content, (await first).about("k", "samples"))
+
+
+@pytest.mark.processes
+async def test_keys_routes_and_limits(tmp_path: Path) -> None:
+    """A key that is taken away is refused, a new one let in; a route and a bound hold for what comes next."""
+    async with open_upstream("42") as upstream:
+        base = {"upstreams": [{"url": upstream.url}]}
+        async with serve(tmp_path, base | {"keys": [key("old")]}) as served:
+            assert 200 == (await served.chat(bearer("old"))).status
+            served.configure(
+                base
+                | {
+                    "keys": [key("new")],
+                    "routes": [{"model": "m", "policy": "single"}],
+                    "limits": {"max_body": 999},
+                }
+            )
+            served.tell(signal.SIGHUP)
+            await served.logged("changed: routes, limits, keys")
+            assert 401 == (await served.chat(bearer("old"), seed=2)).status
+            got = await served.chat(bearer("new"), seed=2)
+            assert (200, ("single", "1")) == (got.status, got.about("policy", "k"))
+            alone = bearer("new") | {"connection": "close"}
+            await served.chat(alone)  # so that the next one comes on a connection of its own
+            assert 413 == (await served.chat(alone, padding="x" * 1000)).status
 
 
 @pytest.mark.processes

@@ -216,6 +216,18 @@ def test_a_port_in_use_is_exit_code_2() -> None:
     )
 
 
+def test_a_port_in_use_on_one_of_two_addresses() -> None:
+    """A name that stands for several addresses needs the port on all of them."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = str(taken.getsockname()[1])
+        words = ("--upstream-url", "http://127.0.0.1:9", "--port", port, "--workers", "2", "--host", "::1")
+        ended = scg("serve", *words, environ={"SCG_CACHE__URL": "redis://127.0.0.1:1"})
+    assert (2, f"scg: cannot listen on ::1:{port}: Address already in use\n") == (
+        ended.returncode,
+        ended.stderr,
+    )
+
+
 def test_workers_that_cannot_start_end_the_parent(tmp_path: Path) -> None:
     """What one of them died of is told, and the parent does not try for ever."""
     (deep := tmp_path / ("x" * 100)).mkdir()  # more than a socket's name can have
