@@ -82,6 +82,7 @@ def _bounds(gateway: Gateway, wanted: Wanted, *, background: bool) -> Bounds:
         max_answer=settings.limits.max_body,
         background=background,
         tenant=wanted.tenant,
+        is_usual=wanted.policy.sample_timeout is None,
     )
 
 

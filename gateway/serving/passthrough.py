@@ -99,7 +99,8 @@ async def _attempt(
     """The answer of one upstream; None if another one is to be asked."""
     upstream = attempts.upstream
     tenant = _tenant(request, trace) if upstream.settings.max_in_flight else ""
-    if not await upstream.slots.take(gateway.settings.timeouts.first_byte, tenant=tenant):
+    patience = gateway.settings.timeouts.first_byte
+    if not (upstream.slots.take_at_once() or await upstream.slots.take(patience, tenant=tenant)):
         raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
     ticket, began = upstream.began(), perf_counter()
     result, status, failed = "cancelled", 0, None

@@ -43,6 +43,7 @@ class Bounds(NamedTuple):
     max_answer: int  # bytes
     background: bool = False  # in line behind everybody else
     tenant: str = ""  # whose it is: tenants stand in line side by side
+    is_usual: bool = False  # `total` is what any call may take, which the client sees to
 
 
 async def take_sample(
@@ -65,7 +66,7 @@ async def take_sample(
     outcome, failed = await _take(launch, asked, upstream, slots, bounds, listener)
     while failed is not None and attempts.go_on(failed, within=ends - perf_counter()):
         await asyncio.sleep(attempts.pause)
-        left = bounds._replace(total=max(ends - perf_counter(), 0))
+        left = bounds._replace(total=max(ends - perf_counter(), 0), is_usual=False)
         outcome, failed = await _take(launch, asked, attempts.upstream, slots, left, listener)
     if isinstance(outcome, Abstention):
         turn.avoid(attempts.upstream)
@@ -85,11 +86,11 @@ async def _take(
     It stands in line for the upstream first, so that a slow one does not hold places that others could use.
     """
     began = perf_counter()
-    if not await _stand_in_line(upstream.slots, bounds, bounds.patience):
+    if not (upstream.slots.take_at_once() or await _stand_in_line(upstream.slots, bounds, bounds.patience)):
         return _overloaded(launch.index, upstream), None
     try:
         left = bounds.patience - (perf_counter() - began)
-        if not await _stand_in_line(slots, bounds, left):
+        if not (slots.take_at_once() or await _stand_in_line(slots, bounds, left)):
             return _overloaded(launch.index, upstream), None
         try:
             return await _ask(launch, asked, upstream, bounds, listener)
@@ -112,13 +113,12 @@ async def _ask(
     result, status, failed = "cancelled", 0, None
     ticket = upstream.began()
     try:
-        async with asyncio.timeout(bounds.total):
-            exchange = await upstream.client.send(call)
-            try:
-                tell = partial(listener, launch.index) if listener and _is_heard(exchange) else None
-                answer = await read_all(exchange, bounds.max_answer, tell)
-            finally:
-                exchange.close()
+        hearing = _hear(call, upstream, bounds, partial(listener, launch.index) if listener else None)
+        if bounds.is_usual:
+            exchange, answer = await hearing
+        else:
+            async with asyncio.timeout(bounds.total):
+                exchange, answer = await hearing
         outcome = _outcome(launch.index, asked, exchange, answer, upstream)
         if isinstance(outcome, Sample):
             result, status = "ok", 200
@@ -138,8 +138,18 @@ async def _ask(
     return outcome, failed
 
 
+async def _hear(
+    call: Call, upstream: Upstream, bounds: Bounds, tell: Callable[[bytes], None] | None
+) -> tuple[Exchange, bytes]:
+    exchange = await upstream.client.send(call)
+    try:
+        return exchange, await read_all(exchange, bounds.max_answer, tell if _is_heard(exchange) else None)
+    finally:
+        exchange.close()
+
+
 def _is_heard(exchange: Exchange) -> bool:
-    return exchange.status == 200 and is_stream(field(exchange.headers, "content-type"))
+    return exchange.status == 200 and is_stream(exchange.headers.once(_kind))
 
 
 def _outcome(
@@ -152,7 +162,7 @@ def _outcome(
         return Abstention(
             index, "garbage", detail=f"status {exchange.status}".encode(), upstream=upstream.name
         )
-    kind = field(exchange.headers, "content-type").lower()
+    kind = exchange.headers.once(_kind)
     try:
         reply = asked.form.reply(body, kind)
     except UnreadableAnswer as error:
@@ -163,6 +173,10 @@ def _outcome(
     if asked.asks_margin:
         body = asked.form.without_logprobs(body, streamed=streamed)
     return Sample(index, reply, body, streamed, headers, upstream.name)
+
+
+def _kind(headers: Headers) -> str:
+    return field(headers, "content-type").lower()
 
 
 def _overloaded(index: int, upstream: Upstream) -> Abstention:

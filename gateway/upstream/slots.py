@@ -28,12 +28,18 @@ class Slots:
         """Whether anybody waits who is not in the background."""
         return bool(self._lines)
 
-    async def take(self, patience: float, *, tenant: str = "", background: bool = False) -> bool:
-        """Wait for a slot for at most `patience` seconds; whether there is one."""
+    def take_at_once(self) -> bool:
+        """Take a slot if one is free; whether there was."""
         if self._free is None:
             return True
         if self._free > 0:
             self._free -= 1
+            return True
+        return False
+
+    async def take(self, patience: float, *, tenant: str = "", background: bool = False) -> bool:
+        """Wait for a slot for at most `patience` seconds; whether there is one."""
+        if self.take_at_once():
             return True
         lines = self._background if background else self._lines
         place = lines.join(tenant)
