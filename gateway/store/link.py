@@ -26,7 +26,7 @@ from gateway.core.rate import Draw, Level
 from gateway.settings.model import CacheSettings
 from gateway.store import replies, scripts, shared_rates
 from gateway.store.announcements import Announcements, subscribe
-from gateway.store.away import Away, limit
+from gateway.store.away import Away, limit, mapped
 from gateway.store.codec import FORMAT, encode_pin
 from gateway.store.lookups import open_lookups
 from gateway.store.pipe import Reply
@@ -131,10 +131,18 @@ class Link:
         return None
 
     async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
-        """Draw from a tenant's buckets."""
-        name = f"{self._prefix}:rate:{tenant}"
-        async with self._limit():
-            told = await self._run(shared_rates.SCRIPT, name, *shared_rates.words(draws))
+        """Draw from a tenant's buckets: over the pipe, in one write with the look-up that is asked beside it."""
+        name, words = f"{self._prefix}:rate:{tenant}", shared_rates.words(draws)
+        if not self._lookups.is_open(name):
+            async with self._limit():
+                await self._lookups.open(name)
+        with mapped():
+            told, _ = await self._lookups.run(name, shared_rates.commands(name, words))
+        if isinstance(
+            told, Exception
+        ):  # the script is not known there yet, or the buckets are on another node
+            async with self._limit():
+                told = await self._run(shared_rates.SCRIPT, name, *words)
         return shared_rates.levels(draws, told)
 
     def listen(self) -> AbstractAsyncContextManager[Announcements]:

@@ -1,4 +1,4 @@
-"""What is under a name, asked over a pipe that is opened when it is needed.
+"""What is under a name, asked over a pipe that is opened when it is needed; and what else is asked with each request.
 
 Of a value no more than its beginning is asked for, so that a pin of many megabytes holds up nobody's answer:
 what is longer has to be fetched by other means.
@@ -27,6 +27,9 @@ class Lookups(Protocol):
     def ask(self, name: str) -> asyncio.Future[Pair]:
         """The value's first `MOST` bytes and its time to live in milliseconds, as Redis replies; or OSError."""
 
+    def run(self, name: str, commands: bytes) -> asyncio.Future[Pair]:
+        """The replies to two encoded commands on this name; or OSError."""
+
     async def open(self, name: str) -> None:
         """Connect, unless that is done; OSError or one of redis-py's errors if it fails."""
 
@@ -50,10 +53,13 @@ class _OnePipe:
         return self._pipe is not None and self._pipe.is_open
 
     def ask(self, name: str) -> asyncio.Future[Pair]:
+        key = name.encode()
+        return self.run(name, _LOOKUP % (len(key), key, len(key), key))
+
+    def run(self, name: str, commands: bytes) -> asyncio.Future[Pair]:  # noqa: ARG002  likewise
         if self._pipe is None:
             raise PipeBroken("there is no connection")
-        key = name.encode()
-        return self._pipe.ask(_LOOKUP % (len(key), key, len(key), key))
+        return self._pipe.ask(commands)
 
     async def open(self, name: str) -> None:
         async with self._opening:
@@ -78,10 +84,10 @@ class _ManyPipes:
         return pipe is not None and pipe.is_open()
 
     def ask(self, name: str) -> asyncio.Future[Pair]:
-        pipe = self._of(name)
-        if pipe is None:
-            raise PipeBroken("there is no connection")
-        return pipe.ask(name)
+        return self._there(name).ask(name)
+
+    def run(self, name: str, commands: bytes) -> asyncio.Future[Pair]:
+        return self._there(name).run(name, commands)
 
     async def open(self, name: str) -> None:
         entrance = await self._servers.entrance(name)
@@ -96,6 +102,12 @@ class _ManyPipes:
         for pipe in self._pipes.values():
             pipe.close()
         self._pipes.clear()
+
+    def _there(self, name: str) -> _OnePipe:
+        pipe = self._of(name)
+        if pipe is None:
+            raise PipeBroken("there is no connection")
+        return pipe
 
     def _of(self, name: str) -> _OnePipe | None:
         place = self._servers.owner(name)

@@ -5,15 +5,18 @@ the time at which that bucket will be full; it ends when all of them are.
 """
 
 from collections.abc import Sequence
+from hashlib import sha1
 
 from gateway.core.rate import MINUTE, MOST, ROUNDING, Draw, Level
 from gateway.store.away import Away
+from gateway.store.pipe import encode
 
 _WORDS = 4  # that a draw is in the script's arguments
 
 # Once a draw is refused, those behind it are not made, unless they are facts. ARGV[1] is the time, "" for Redis's
 # own. Told are debt and wait, in microseconds: Redis cuts numbers to whole ones.
 SCRIPT = f"""
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 local now = tonumber(ARGV[1])
 if not now then
     local time = redis.call('TIME')
@@ -45,9 +48,17 @@ return told
 """
 
 
+_DIGEST = sha1(SCRIPT.encode()).hexdigest()  # noqa: S324  by which Redis knows a script
+
+
 def words(draws: Sequence[Draw]) -> list[str]:
     """Draws as the script's arguments, with Redis's own time."""
     return ["", *(word for wanted in draws for word in _words(wanted))]
+
+
+def commands(name: str, words: Sequence[str]) -> bytes:
+    """The script by its digest, for a pipe, which wants two commands."""
+    return encode("EVALSHA", _DIGEST, "1", name, *words) + encode("PTTL", name)
 
 
 def levels(draws: Sequence[Draw], told: object) -> list[Level]:

@@ -19,7 +19,7 @@ ONE, OTHER = a_pin(b"one"), a_pin(b"other")
 # As docs/redis.md has them.
 ACL = (
     "ON", ">p@ss", "RESETKEYS", "~scg:*", "RESETCHANNELS", "&scg:changed", "-@all",
-    "+ping", "+select", "+role", "+eval", "+publish", "+subscribe", "+unsubscribe",
+    "+ping", "+select", "+role", "+eval", "+evalsha", "+publish", "+subscribe", "+unsubscribe",
     "+get", "+set", "+del", "+getrange", "+strlen", "+type", "+pttl", "+exists",
     "+zadd", "+zrem", "+zcount", "+zremrangebyscore", "+pexpire", "+time", "+hget", "+hset", "+xadd",
 )  # fmt: skip

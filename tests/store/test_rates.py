@@ -23,14 +23,16 @@ ONE = Draw("requests", 2, 1)
     params=[
         "memory",
         pytest.param("redis", marks=pytest.mark.processes),
+        pytest.param("cluster", marks=pytest.mark.processes),
         pytest.param("alone", marks=pytest.mark.processes),
     ]
 )
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore(0)
-    elif request.param == "redis":
-        async with open_store(request.getfixturevalue("redis_server").url) as opened:
+    elif request.param in {"redis", "cluster"}:
+        fixture = {"redis": "redis_server"}.get(request.param, request.param)
+        async with open_store(request.getfixturevalue(fixture).url) as opened:
             yield opened
     else:
         async with open_store(f"redis://127.0.0.1:{free_port()}/0", is_up=False) as opened:
@@ -132,3 +134,33 @@ async def test_without_redis_the_limit_goes_on_from_where_it_stood(redis_server:
         assert [False, False, True] == [
             level.is_refused for (level,) in [await store.draw("b", [ONE]) for _ in range(3)]
         ]
+
+
+@pytest.mark.processes
+async def test_what_redis_forgot_or_has_otherwise(redis_server: RedisServer) -> None:
+    """A Redis that has forgotten the script is told it again; a value of another kind makes room for buckets."""
+    async with open_store(redis_server.url) as store:
+        await store.draw("a", [ONE])
+        with Redis.from_url(redis_server.url) as client:
+            client.script_flush()
+            (level,) = await store.draw("a", [ONE])
+            assert (False, 0) == (level.is_refused, level.remaining)
+            client.set("scg:rate:a", "no hash")
+            (level,) = await store.draw("a", [ONE])
+            assert (False, 1, False) == (level.is_refused, level.remaining, store.is_degraded)
+
+
+@pytest.mark.processes
+async def test_a_draw_goes_out_with_the_look_up_beside_it(redis_server: RedisServer) -> None:
+    """Once the script is known, a limit costs one command by its digest, and no connection of its own."""
+    async with open_store(redis_server.url, memory=0) as store:
+        await asyncio.gather(store.draw("a", [ONE]), store.get("k"))
+        with Redis.from_url(redis_server.url) as client:
+            client.config_resetstat()
+            before = client.info("clients")["connected_clients"]
+            await asyncio.gather(store.draw("a", [ONE]), store.get("k"))
+            calls = {name: told["calls"] for name, told in client.info("commandstats").items()}
+            assert (1, 1, 2) == tuple(
+                calls.get(f"cmdstat_{name}", 0) for name in ("evalsha", "getrange", "pttl")
+            )
+            assert (0, before) == (calls.get("cmdstat_eval", 0), client.info("clients")["connected_clients"])
