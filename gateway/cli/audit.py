@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         options = _options(arguments)
-        if arguments.fresh:
+        if arguments.fresh and not arguments.dry_run:
             _keep_aside(options.journal)
         ended = _conduct(options)
         if options.dry_run or not options.journal.exists():
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (PromptsError, JournalError, Unusable) as error:
         return _fail(str(error))
     except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}")
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     if ended:
         return ended
     return _verdict(findings, arguments.fail_under)
@@ -53,7 +53,7 @@ def _conduct(options: "Options") -> int:
     try:
         asyncio.run(conduct(options, before, _say, sys.stderr))
     except KeyboardInterrupt:
-        _say("interrupted; the same command with --resume goes on")
+        _say("interrupted" + ("; the same command with --resume goes on" if options.journal.exists() else ""))
         return 130
     except Spent:
         _say(f"--max-requests {options.most} is reached; the same command with --resume goes on")

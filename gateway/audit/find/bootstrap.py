@@ -43,7 +43,7 @@ def _percentiles(shares: Sequence[float]) -> tuple[float, float]:
     return means[round(last * _TAIL)], means[round(last * (1 - _TAIL))]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _draws(number: int) -> tuple[tuple[int, ...], ...]:
     """The same draws for all figures of a report, and in every report: what is shown can be computed again."""
     dice = Random(number)  # noqa: S311  no secret

@@ -23,9 +23,9 @@ def examples(examples: Sequence[Example]) -> Iterator[str]:
     )
     for each in examples:
         yield f"<h3>{each.number}. {escape(each.shown)}</h3>"
-        yield f'<p class="quiet">{len(each.variants)} texts, the same for {each.divergence} characters.</p>'
+        yield f'<p class="quiet">{len(each.variants)} texts, which part at character {each.divergence}.</p>'
         for variant in each.variants[:_VARIANTS]:
-            copies = ", ".join(f"{number} times {name}" for name, number in variant.copies)
+            copies = ", ".join(f"{number} {name}" for name, number in variant.copies)
             parts = divergence((variant.text, each.variants[0].text))
             shown = _diff(variant.text, each.divergence if parts is None else parts)
             yield f'<p class="quiet">{escape(copies)}</p><pre>{shown}</pre>'

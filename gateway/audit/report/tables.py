@@ -37,7 +37,7 @@ def tables(findings: Findings, advice: Advice) -> Iterator[str]:
                 _rate(each.policy.answer),
                 f"{each.policy.samples:.2f}",
                 f"{each.policy.reference:.2f}",
-                "" if each.cost is None else f"{each.cost:.2f} times",
+                "" if each.cost is None else f"{each.cost:.2f}",
             )
             for each in advice.priced
         ],
@@ -100,7 +100,7 @@ def _rate(rate: Rate | None) -> str:
 def table(caption: str, head: Sequence[str], lines: Sequence[Sequence[str]], words: int = 0) -> Iterator[str]:
     """A table that scrolls by itself where the screen is narrow. The first `words` columns wrap."""
     yield f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-    yield f"<table><caption>{escape(caption)}</caption>"
+    yield f"<table><caption><span>{escape(caption)}</span></caption>"
     if any(head):
         yield "<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in head) + "</tr></thead>"
     yield "<tbody>"
