@@ -13,7 +13,8 @@ from gateway.door.head import Headers
 from gateway.serving.gateway import Gateway
 from gateway.serving.wanted import Wanted
 from gateway.upstream.fanout import Ask
-from gateway.upstream.sampling import Asked, Bounds, Listener, take_sample
+from gateway.upstream.hedging import Listener
+from gateway.upstream.sampling import Asked, Bounds, take_sample
 from gateway.wire.fields import Fields
 from gateway.wire.headers import sent_on
 

@@ -19,6 +19,11 @@ class Attempts:
         self._tried: list[Upstream] = []
         again.note_call()
 
+    def second(self) -> Upstream | None:
+        """Another one to ask at the same time, if there is one and the allowance reaches so far."""
+        other = self._turn.pick(self._index, [self.upstream])
+        return other if other not in {None, self.upstream} and self._again.take_hedge() else None
+
     def go_on(self, failed: Failed | None, within: float) -> bool:
         """Whether to ask once more, `upstream` after `pause`, which is less than `within` seconds.
 

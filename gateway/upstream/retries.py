@@ -52,6 +52,7 @@ class Retries:
         random: Callable[[], float] = random,
     ) -> None:
         self.budget = RetryBudget(settings.budget)
+        self.hedge = settings.hedge  # seconds without a first byte, None for never
         self._limit = settings.limit
         self._backoff = Backoff(first=settings.backoff, max_wait=settings.max_wait)
         self._metrics = metrics
@@ -74,10 +75,18 @@ class Retries:
         )
         if pause is None or pause >= within:
             return None
-        if not self.budget.take(self._clock()):
-            self._metrics.retry_refused()
-            return None
-        return pause
+        return pause if self.is_within_budget() else None
+
+    def is_within_budget(self) -> bool:
+        """Take one call out of the budget, if there is one."""
+        if self.budget.take(self._clock()):
+            return True
+        self._metrics.retry_refused()
+        return False
+
+    def hedged(self, result: str) -> None:
+        """Count a sample that was asked of a second upstream: won, lost or failed."""
+        self._metrics.hedged(result)
 
 
 class Allowance:
@@ -89,9 +98,26 @@ class Allowance:
         self._retries = retries
         self._left = left
 
+    @property
+    def hedge(self) -> float | None:
+        """Seconds without a first byte after which a sample is asked of a second upstream; None for never."""
+        return self._retries.hedge
+
     def note_call(self) -> None:
         """A call that is no retry is made."""
         self._retries.budget.note_call()
+
+    def take_hedge(self) -> bool:
+        """Take a second call for a sample that keeps us waiting, if one is left."""
+        if self._left <= 0 or not self._retries.is_within_budget():
+            return False
+        self._left -= 1
+        return True
+
+    def note_hedge(self, result: str) -> None:
+        """Count what came of a second call."""
+        if result:
+            self._retries.hedged(result)
 
     def take(self, failed: Failed, attempt: int, *, is_elsewhere: bool, within: float) -> float | None:
         """Take a retry: how long to wait before it, less than `within`; None if it is not to be made. In seconds."""

@@ -1,7 +1,7 @@
 """One sample: ask an upstream, read all of its answer, say what came: Sample or Abstention."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import perf_counter
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Launch
 from gateway.upstream.attempts import Attempts
 from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, field, read_all
-from gateway.upstream.retries import Allowance, Failed, refused, unanswered
+from gateway.upstream.hedging import Came, Listener, Race
+from gateway.upstream.retries import Allowance, refused, unanswered
 from gateway.upstream.slots import Slots
 from gateway.upstream.turns import Turn
 from gateway.upstream.upstream import Upstream
@@ -29,10 +30,6 @@ class Asked(NamedTuple):
     again: Allowance  # retries that its samples share
     asks_margin: bool = False  # whether log-probabilities are taken out of the answer again
     own: Headers = ()  # fields that no other request has
-
-
-# Is told the bytes of a sample's event stream as they come, under the sample's index.
-Listener = Callable[[int, bytes], None]
 
 
 class Bounds(NamedTuple):
@@ -63,7 +60,10 @@ async def take_sample(
     if upstream is None:
         return Abstention(launch.index, "reference")  # no such lane is up and trusted
     attempts, ends = Attempts(turn, asked.again, upstream, launch.index), perf_counter() + bounds.total
-    outcome, failed = await _take(launch, asked, upstream, slots, bounds, listener)
+    if asked.again.hedge is None:
+        outcome, failed = await _take(launch, asked, upstream, slots, bounds, listener)
+    else:
+        outcome, failed = await _hedge(launch, asked, attempts, slots, bounds, listener)
     while failed is not None and attempts.go_on(failed, within=ends - perf_counter()):
         await asyncio.sleep(attempts.pause)
         left = bounds._replace(total=max(ends - perf_counter(), 0), is_usual=False)
@@ -73,6 +73,26 @@ async def take_sample(
     return outcome
 
 
+async def _hedge(
+    launch: Launch,
+    asked: Asked,
+    attempts: Attempts,
+    slots: Slots,
+    bounds: Bounds,
+    listener: Listener | None,
+) -> Came:
+    """Ask one upstream, and another one as well if the first keeps us waiting."""
+
+    def take(upstream: Upstream, ear: Listener) -> Awaitable[Came]:
+        return _take(launch, asked, upstream, slots, bounds, ear)
+
+    assert asked.again.hedge is not None
+    ended = await Race(take, listener).run(attempts.upstream, asked.again.hedge, attempts.second)
+    asked.again.note_hedge(ended.hedge)
+    attempts.upstream = ended.upstream
+    return ended.came
+
+
 async def _take(
     launch: Launch,
     asked: Asked,
@@ -80,7 +100,7 @@ async def _take(
     slots: Slots,
     bounds: Bounds,
     listener: Listener | None,
-) -> tuple[Sample | Abstention, Failed | None]:
+) -> Came:
     """Ask one upstream, in its turn; also whether that may be done once more.
 
     It stands in line for the upstream first, so that a slow one does not hold places that others could use.
@@ -106,7 +126,7 @@ async def _stand_in_line(slots: Slots, bounds: Bounds, patience: float) -> bool:
 
 async def _ask(
     launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds, listener: Listener | None
-) -> tuple[Sample | Abstention, Failed | None]:
+) -> Came:
     url, body = upstream.settings.url + asked.form.path, asked.body(launch, upstream.engine)
     call = Call("POST", url, upstream.dress(asked.headers), body, asked.own)
     began = perf_counter()

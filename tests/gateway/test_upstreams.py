@@ -1,7 +1,10 @@
 """Upstreams that fail, refuse or vanish: who is asked instead, how often, and what a client sees of it."""
 
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -317,3 +320,56 @@ async def test_a_dead_upstream_is_skipped_by_what_passes_through() -> None:
             client.inside.pool.upstreams[0].mark(up=True)
             for _ in range(5):
                 assert 200 == (await through(client))[0]
+
+
+# Hedging.
+
+
+@asynccontextmanager
+async def slow_first(hedge: float | None, **more: Any) -> AsyncIterator[tuple[Client, Upstream, Upstream]]:
+    """A slow upstream that has the first turn, and a quick one."""
+    async with open_upstream("slow") as slow, open_upstream("quick") as quick:
+        slow.gates = {0: asyncio.Event()}
+        named = (
+            UpstreamSettings(url=slow.url, name="u0", weight=1e12),
+            UpstreamSettings(url=quick.url, name="u1", weight=1e-12),
+        )
+        retries = RetrySettings(hedge=hedge, **more)
+        async with open_gateway(upstreams=named, default_policy=SINGLE, retries=retries) as client:
+            yield client, slow, quick
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_hedge_wins(stream: bool) -> None:  # noqa: FBT001
+    """A sample without a first byte is asked of another upstream, whose answer it is; the slow one is cut off."""
+    async with slow_first(0.05) as (client, slow, quick):
+        got = await client.chat(stream=stream)
+        assert (200, 1, 1) == (got.status, len(slow.seen), len(quick.seen))
+        await slow.seen[0].closed.wait()
+        assert 1 == await client.metric("scg_hedges_total", result="won")
+        assert 0 == await client.metric("scg_samples_total", model="m", policy="single", fate="abstained")
+
+
+async def test_a_hedge_loses() -> None:
+    """A slow upstream that answers before the second one is the sample after all."""
+    async with slow_first(0.05) as (client, slow, quick):
+        quick.gates = {0: asyncio.Event()}
+        asking = asyncio.create_task(client.chat())
+        await quick.asked(1)
+        slow.gates[0].set()
+        assert "slow" == (await asking).content
+        await quick.seen[0].closed.wait()
+        assert 1 == await client.metric("scg_hedges_total", result="lost")
+
+
+@pytest.mark.parametrize("more", [{"hedge": None}, {"hedge": 0.01, "limit": 0}])
+async def test_no_hedge_unless_it_is_wanted_and_allowed(more: dict[str, Any]) -> None:
+    """Hedging is off by default, and spends the same allowance as retries."""
+    async with slow_first(**more) as (client, slow, quick):
+        asking = asyncio.create_task(client.chat())
+        await slow.asked(1)
+        await client.chat(seed=1)  # another question, answered meanwhile by whoever is free
+        asked = len(quick.seen)
+        slow.gates[0].set()
+        assert ("slow", asked) == ((await asking).content, len(quick.seen))
+        assert 0 == await client.metric("scg_hedges_total", result="won")

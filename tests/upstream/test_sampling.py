@@ -15,8 +15,9 @@ from gateway.core.round import Launch
 from gateway.settings.model import RetrySettings, Timeouts, UpstreamSettings
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.aiohttp_client import AiohttpClient
+from gateway.upstream.hedging import Listener
 from gateway.upstream.retries import Retries
-from gateway.upstream.sampling import Asked, Bounds, Listener, take_sample
+from gateway.upstream.sampling import Asked, Bounds, take_sample
 from gateway.upstream.slots import Slots
 from gateway.upstream.turns import LoneTurn
 from gateway.upstream.upstream import Upstream
