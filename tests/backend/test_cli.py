@@ -47,7 +47,7 @@ ROOT = Path(__file__).parents[2]
 )
 def test_bad_usage(arguments: list[str], names: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 2, and one line on stderr that names the option and the value."""
-    assert 2 == _exit_code(arguments)
+    assert 2 == exit_code(arguments)
 
     output = capsys.readouterr()
     assert names in output.err
@@ -88,7 +88,7 @@ def test_a_folder_that_cannot_be_served(
     shutil.copytree(DEMO_FOLDER, folder)
     spoil(folder)
 
-    assert 2 == _exit_code(["torch", "--model", str(folder), "--device", "cpu", "--port", "0"])
+    assert 2 == exit_code(["torch", "--model", str(folder), "--device", "cpu", "--port", "0"])
 
     output = capfd.readouterr()
     assert output.err.startswith(f"backend torch: --model {folder}: ")
@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_served(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_cuda_without_cuda(capsys: pytest.CaptureFixture[str]) -> None:
     """Asking for CUDA where there is none says so."""
-    assert 2 == _exit_code(["torch", "--device", "cuda", "--port", "0"])
+    assert 2 == exit_code(["torch", "--device", "cuda", "--port", "0"])
 
     error = capsys.readouterr().err
     assert (1, True) == (error.count("\n"), "no CUDA" in error)
@@ -109,7 +109,7 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     """A taken port is refused before the model is loaded."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert 2 == _exit_code(["torch", "--port", str(port)])
+        assert 2 == exit_code(["torch", "--port", str(port)])
 
     assert f"backend torch: --port {port}: in use on 127.0.0.1\n" == capsys.readouterr().err
 
@@ -117,7 +117,7 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["torch", "--help"]])
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Every command explains itself."""
-    assert 0 == _exit_code(arguments)
+    assert 0 == exit_code(arguments)
 
     assert "torch" in capsys.readouterr().out
 
@@ -177,7 +177,7 @@ def _rest(stream: IO[bytes]) -> bytes:
         return b""
 
 
-def _exit_code(arguments: list[str]) -> int:
+def exit_code(arguments: list[str]) -> int:
     try:
         return main(arguments)
     except SystemExit as stop:
