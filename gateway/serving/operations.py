@@ -67,6 +67,8 @@ async def models(gateway: Gateway, request: Request, trace: Trace) -> Reply:
     trace.endpoint, trace.source = "models", "passthrough"
     if len(gateway.pool.upstreams) == 1:
         return await forward(gateway, request, trace, b"", model="")
+    if trace.quota is not None:
+        await trace.quota.allows_request()
     sent = sent_for(request.headers, trace.request_id, streamed=False)
     headers = (*sent.fields, *sent.own)
     asked = [upstream for upstream in gateway.pool.upstreams if upstream.is_up] or gateway.pool.upstreams

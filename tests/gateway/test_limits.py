@@ -1,18 +1,20 @@
 """Requests and tokens a minute: what is counted, what is told, who is refused."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
-from gateway.settings.model import CacheSettings
+from gateway.settings.model import CacheSettings, UpstreamSettings
 from tests.doubles.gateway import HELLO, Client, Got, open_gateway
 from tests.doubles.redis_server import RedisServer
-from tests.doubles.upstream import Answer, Reply, Upstream, open_upstream, plain
+from tests.doubles.upstream import MODELS, Answer, Reply, Upstream, open_upstream, plain
 from tests.doubles.waiting import until, until_async
 from tests.gateway.tenants import A, B, bearer, key
+from tests.upstream.raw_server import Connection, open_raw, response
 
 LIMIT, REMAINING, RESET = "x-ratelimit-limit-", "x-ratelimit-remaining-", "x-ratelimit-reset-"
 SAMPLE = 8  # tokens of one, prompt and completion, as the upstream tells them
@@ -185,6 +187,22 @@ async def test_streams_tell_in_their_head() -> None:
                 got.headers["content-type"].partition(";")[0],
                 got.headers.getall(f"{LIMIT}requests"),
             )
+
+
+async def test_upstreams_do_not_hear_of_what_is_refused() -> None:
+    """The list of models is asked of no upstream once the tenant has no request left."""
+
+    async def lists_models(connection: Connection) -> None:
+        while await connection.request():
+            await connection.send(response(json.dumps(MODELS).encode(), b"Content-Type: application/json"))
+
+    async with open_raw(lists_models) as raw:
+        named = tuple(UpstreamSettings(name=name, url=raw.url) for name in ("one", "two"))
+        async with open_gateway(upstreams=named, keys=(key("a", A, rpm=1),)) as client:
+            ids = [{"x-request-id": name} for name in ("first", "second")]
+            assert [200, 429] == [(await client.get("/v1/models", bearer(A) | each)).status for each in ids]
+            asked = b"".join(each for connection in raw.connections for each in connection.requests)
+            assert (2, 0) == (asked.count(b"x-request-id: first"), asked.count(b"x-request-id: second"))
 
 
 @pytest.mark.processes
