@@ -114,12 +114,14 @@ def _window() -> builders.CustomVariable:
 def _annotations() -> list[builders.AnnotationQuery]:
     """Marks on every curve: what happened when the rate changed."""
     changes = f"sum by (model) (increase(scg_fingerprint_changes_total[{STEP}])) > 0"
+    alerts = 'max by (alertname) (ALERTS{alertname=~"Scg.+",alertstate="firing",severity!="info"})'
     openings = f"sum by (upstream) (increase(scg_upstream_ejections_total[{STEP}])) > 0"
     return [
         _annotation(
             "Fingerprint changes", "purple", changes, "model", "something else is served as {{model}}"
         ),
         _annotation("Breaker openings", "orange", openings, "upstream", "the breaker of {{upstream}} opened"),
+        _annotation("Alerts", "red", alerts, "alertname", "{{alertname}}: see docs/alerts.md"),
     ]
 
 

@@ -51,9 +51,9 @@ CONSISTENCY: list[Panel] = [
     ),
     numbers(
         "Alerts firing",
-        "Rules of this gateway that fire in Prometheus. Each is explained in docs/alerts.md: what it means, what to "
-        "look at, what to do.",
-        {"alerts": 'count(ALERTS{alertname=~"Scg.+",alertstate="firing"}) or vector(0)'},
+        "Rules of this gateway that fire in Prometheus, mere information left out. Each is explained in "
+        "docs/alerts.md: what it means, what to look at, what to do.",
+        {"alerts": 'count(ALERTS{alertname=~"Scg.+",alertstate="firing",severity!="info"}) or vector(0)'},
         unit="short", decimals=0, steps=[(None, "green"), (1, "red")], width=4,
     ),
     listing(
