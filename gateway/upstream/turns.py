@@ -90,7 +90,10 @@ class RoundTurn:
     def _apart(
         self, index: int, upstreams: Sequence[Upstream], tried: Collection[Upstream]
     ) -> Sequence[Upstream]:
-        """Those that keep the samples of the round apart."""
+        """Those that keep the samples of the round apart: who was not asked yet, as long as there is one."""
+        used = {*self._asked.values(), *self._failed, *tried}
+        if fresh := [each for each in upstreams if each not in used]:
+            return fresh
         neighbours = (self._asked.get(index - 1), self._asked.get(index + 1))
         left = [each for each in upstreams if each not in tried] or upstreams
         left = [each for each in left if each not in self._failed] or left

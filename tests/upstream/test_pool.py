@@ -4,22 +4,25 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from gateway.settings.model import Settings, Timeouts, UpstreamSettings
+from gateway.settings.model import HealthSettings, Settings, Timeouts, UpstreamSettings
 from gateway.store.memory import MemoryStore
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.looks import Look
 from gateway.upstream.pool import Pool
 from gateway.upstream.pools import Pools
-from gateway.upstream.upstream import Upstream
+from gateway.upstream.upstream import Upstream, Watch
 from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import Reply, open_upstream
+from tests.doubles.waiting import until
+from tests.upstream.raw_server import Connection, Play, hanging, keeping, open_raw, response
 
 NOBODY = "http://127.0.0.1:1"
 
@@ -380,3 +383,46 @@ async def test_a_host_that_is_no_name_is_down() -> None:
         await pool.look()
         assert ["a", "b"] == pool.down
         assert pool.turn("m").pick() in pool.upstreams
+
+
+# Looks at servers that are slow.
+
+
+def models_after(silent: int) -> Play:
+    """A server that takes so many looks without answering, and lists a model from then on."""
+    looks = count()
+
+    async def play(connection: Connection) -> None:
+        while request := await connection.request():
+            if b" /v1/models " in request and next(looks) in range(1, silent + 1):
+                await connection.wait_for_leaving()
+                return
+            await connection.send(response(b'{"data":[{"id":"m"}]}'))
+
+    return play
+
+
+@pytest.mark.parametrize(("silent", "ups"), [(1, [True, True, True]), (2, [True, True, False, True])])
+async def test_a_busy_server_is_not_down_at_once(silent: int, ups: list[bool]) -> None:
+    """One look without an answer in time may be a busy server, two are one that is down until it answers."""
+    watch = Watch(health=HealthSettings(timeout=1.0))
+    async with open_raw(models_after(silent)) as raw:
+        client = AiohttpClient(Timeouts(connect=30, first_byte=30, idle=30))
+        upstream = Upstream(at(raw.url), client, Metrics(CollectorRegistry()), watch)
+        seen = []
+        for _ in ups:
+            await upstream.look()
+            seen.append(upstream.is_up)
+        await client.aclose()
+    assert ups == seen
+
+
+async def test_a_slow_server_delays_no_look_at_another() -> None:
+    """Each server is looked at in its own time: one that never answers its looks holds up nobody else's."""
+    async with open_raw(hanging()) as slow, open_raw(keeping(response(b'{"data":[{"id":"m"}]}'))) as quick:
+        upstreams = (at(slow.url, "slow"), at(quick.url, "quick"))
+        settings = Settings(upstreams=upstreams, health=HealthSettings(interval=0.01, timeout=30))
+        async with open_pools(Metrics(CollectorRegistry())) as pools:
+            pool = pools.open(settings)
+            await until(lambda: sum(quick.requests) > 10)
+            assert not pool.first_look.is_set()
