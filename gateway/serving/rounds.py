@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 from gateway.core.gate import is_disagreement, refusal_to_pin
@@ -10,17 +12,18 @@ from gateway.core.policy import Policy
 from gateway.core.record import RoundRecord, record_round
 from gateway.core.round import Round
 from gateway.core.vote import Verdict
-from gateway.errors import DeadlineExceeded
+from gateway.errors import DeadlineExceeded, GatewayError
 from gateway.serving.asking import Sent, asker
 from gateway.serving.failures import no_agreement, no_verdict
 from gateway.serving.gateway import Gateway
+from gateway.serving.handing import hand_failure, hand_pin, handed
 from gateway.serving.landing import Landing
 from gateway.serving.live import Showing, live_form_of
 from gateway.serving.measuring import is_chosen, measure_later
 from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
-from gateway.store.lease import lead
+from gateway.store.lease import Led, lead
 from gateway.store.news import News
 from gateway.telemetry.logs import round_said, said
 from gateway.upstream.fanout import perform
@@ -28,6 +31,17 @@ from gateway.upstream.fanout import perform
 _LOG = logging.getLogger(__name__)
 
 COLLAPSED = "scg; fwd=miss; collapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One vote's: who asks what, under which key, and the lease of it if there is one."""
+
+    gateway: Gateway
+    wanted: Wanted
+    key: str
+    sent: Sent
+    led: Led | None = None
 
 
 async def land(
@@ -44,7 +58,7 @@ async def land(
         with gateway.spans.round():
             async with asyncio.timeout(deadline):
                 if spectator is not None:
-                    landing = await _vote(gateway, wanted, key, sent, news, spectator)
+                    landing = await _vote(_Case(gateway, wanted, key, sent), news, spectator)
                 else:
                     landing = await _land(gateway, wanted, key, sent, news)
     except TimeoutError as error:
@@ -57,33 +71,44 @@ async def land(
 
 
 async def _land(gateway: Gateway, wanted: Wanted, key: str, sent: Sent, news: News) -> Landing:
-    """A stream that is shown early is shown by whoever holds the key's lease; the others wait for the verdict."""
+    """One vote for all processes that share a store: whoever holds the key's lease votes, the others wait.
+
+    A request that nobody may share, or that only its like may, votes for itself.
+    """
     form = live_form_of(wanted)
-    if form is None:
-        return await _vote(gateway, wanted, key, sent, news)
-    if not wanted.is_shared(key) or wanted.replaces:
-        return await _vote(gateway, wanted, key, sent, news, Showing(form, wanted, news, lambda: True))
-    async with lead(gateway.store, key) as led:
-        if led.found is not None:
-            return Landing(led.found.pin, "joined", COLLAPSED, key)
-        showing = Showing(form, wanted, news, lambda: led.is_held)
-        return await _vote(gateway, wanted, key, sent, news, showing)
+    if not gateway.store.is_shared or not wanted.is_shared(key) or wanted.replaces or wanted.asked:
+        showing = Showing(form, wanted, news, lambda: True) if form else None
+        return await _vote(_Case(gateway, wanted, key, sent), news, showing)
+
+    def follows() -> None:
+        news.is_elsewhere = True
+
+    async with lead(gateway.store, key, follows=follows) as led:
+        if led.found or led.told:
+            gateway.metrics.cache("joined")
+            pin = led.found.pin if led.found else handed(led.told)
+            return Landing(pin, "joined", COLLAPSED, key)
+        news.is_elsewhere = False
+        news.outlast = partial(gateway.store.outlast, key)
+        showing = Showing(form, wanted, news, lambda: led.is_held) if form else None
+        try:
+            landing = await _vote(_Case(gateway, wanted, key, sent, led), news, showing)
+        except GatewayError as error:
+            led.telling = hand_failure(error)
+            raise
+        if not led.is_over:
+            led.telling = hand_pin(landing.pin)
+        return landing
 
 
-async def _vote(
-    gateway: Gateway,
-    wanted: Wanted,
-    key: str,
-    sent: Sent,
-    news: News,
-    onlooker: Showing | Spectator | None = None,
-) -> Landing:
+async def _vote(case: _Case, news: News, onlooker: Showing | Spectator | None = None) -> Landing:
     """Run a round, pin its verdict, tell telemetry."""
+    gateway, wanted, key = case.gateway, case.wanted, case.key
     began = perf_counter()
     vote = onlooker.round if onlooker else Round(wanted.plan)
     listener = onlooker.piece if onlooker else None
     usable = news.sample_came if wanted.policy.k > 1 else None  # the only sample is the verdict
-    ask = asker(gateway, wanted, sent, listener=listener, usable=usable)
+    ask = asker(gateway, wanted, case.sent, listener=listener, usable=usable)
 
     def record(pin: str) -> RoundRecord:
         model, seconds = gateway.label(wanted.model), perf_counter() - began
@@ -102,7 +127,7 @@ async def _vote(
     verdict = vote.result if isinstance(vote.result, Verdict) else None
     pinned, fate = None, "off"
     if verdict and not _is_rejected(verdict, wanted.policy):
-        pinned, fate = await _pin(gateway, wanted, key, verdict)
+        pinned, fate = await _pin(case, verdict)
     told = record(fate)
     gateway.metrics.round(told)
     gateway.spans.voted(told)
@@ -130,8 +155,9 @@ async def _vote(
     )
 
 
-async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> tuple[Pin, str]:
+async def _pin(case: _Case, verdict: Verdict) -> tuple[Pin, str]:
     """The pin that holds, and what became of ours: won, lost, refused or off."""
+    gateway, wanted, key = case.gateway, case.wanted, case.key
     policy = wanted.policy
     pin = make_pin(verdict, policy.name)
     if not wanted.is_shared(key):
@@ -142,7 +168,7 @@ async def _pin(gateway: Gateway, wanted: Wanted, key: str, verdict: Verdict) -> 
     if wanted.replaces:
         await gateway.store.replace(key, pin, ttl)
         return pin, "won"
-    held = await gateway.store.pin(key, pin, ttl)
+    held = await (case.led.pin(pin, ttl) if case.led else gateway.store.pin(key, pin, ttl))
     return held, "won" if held is pin else "lost"
 
 

@@ -37,6 +37,8 @@ async def watch(
         await asyncio.wait({landed}, timeout=_HOLD_HEAD)
         if landed.done() and view.stream is None:
             return landed.result()
+        if flight.news.is_elsewhere and view.stream is None:
+            trace.source = "joined"
         stream = view.stream or view.begin()
         while not landed.done():
             await stream.write(encode_comment("waiting for the verdict"))

@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 # Beside its own errors redis-py lets through what uvloop raises for a connection that was just reset
 # (RuntimeError), and what it stumbles over itself when a server speaks something else than Redis does.
 _FAILURES = (
     RedisError,
+    RedisClusterException,  # which is none
     OSError,
     TimeoutError,
     RuntimeError,

@@ -1,8 +1,8 @@
 """Whoever waits for news of a key, woken by it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from gateway.store.protocol import Found
 
@@ -21,18 +21,30 @@ class Bells:
         every: float,
     ) -> Found | None:
         """What `get` finds, as soon as it does; None once nothing is `left`. Looks at news, and every so often."""
-        bell = asyncio.Event()
-        self._by_key.setdefault(key, set()).add(bell)
-        try:
+        with self._bell(key) as bell:
             while True:
                 bell.clear()
                 # First what is left, then the pin: a leader pins before it goes.
                 seconds, found = await left(), await get(key)
                 if found is not None or not seconds:
                     return found
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(seconds, every)):
-                        await bell.wait()
+                await _rings(bell, min(seconds, every))
+
+    async def outlast(self, key: str, waiting: Callable[[], Awaitable[int]], every: float) -> None:
+        """Return once nobody is `waiting`. Looks at news, and every so often."""
+        with self._bell(key) as bell:
+            while True:
+                bell.clear()
+                if not await waiting():
+                    return
+                await _rings(bell, every)
+
+    @contextmanager
+    def _bell(self, key: str) -> Iterator[asyncio.Event]:
+        bell = asyncio.Event()
+        self._by_key.setdefault(key, set()).add(bell)
+        try:
+            yield bell
         finally:
             self._by_key[key].discard(bell)
             if not self._by_key[key]:
@@ -47,3 +59,10 @@ class Bells:
         """There may be news of any key."""
         for key in self._by_key:
             self.ring(key)
+
+
+async def _rings(bell: asyncio.Event, seconds: float) -> None:
+    """Wait for the bell, and no longer than so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await bell.wait()

@@ -1,7 +1,7 @@
 """One vote per key: whoever asks while it runs waits for the same one."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from gateway.store.news import News
@@ -16,13 +16,17 @@ class Flight(Generic[Landed]):
         self.expected = 0  # have a seat, and do not wait yet
         self.waiting = 0
         self.news = News()
+        self._asking: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._loop = asyncio.get_running_loop()
         self.task: asyncio.Task[Landed] = self._loop.create_task(run(self))
         self.task.add_done_callback(self._wake)
 
     async def landed(self) -> Landed:
-        """Wait for the end. A waiter that is cancelled leaves; the last one to leave cancels the vote."""
+        """Wait for the end. A waiter that is cancelled leaves; the last one to leave cancels the vote.
+
+        Unless others wait in other processes: then it is cancelled once they have left as well.
+        """
         self.expected = max(0, self.expected - 1)
         self.waiting += 1
         try:
@@ -33,8 +37,25 @@ class Flight(Generic[Landed]):
             return self.task.result()
         finally:
             self.waiting -= 1
-            if not (self.waiting or self.expected or self.task.done()):
-                self.task.cancel()
+            if self._is_left:
+                self._leave()
+
+    @property
+    def _is_left(self) -> bool:
+        return not (self.waiting or self.expected or self.task.done())
+
+    def _leave(self) -> None:
+        """Nobody here waits any more."""
+        if self.news.outlast is None:
+            self.task.cancel()
+        elif self._asking is None or self._asking.done():
+            asking = self._asking = asyncio.ensure_future(self._cancel_unless_awaited(self.news.outlast))
+            self.task.add_done_callback(lambda _: asking.cancel())
+
+    async def _cancel_unless_awaited(self, outlast: Callable[[], Awaitable[None]]) -> None:
+        await outlast()
+        if self._is_left:
+            self.task.cancel()
 
     def _wake(self, _: "asyncio.Task[Landed]") -> None:
         for waiter in self._waiters:

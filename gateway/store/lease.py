@@ -1,36 +1,42 @@
-"""Leading a key: what is sent before it is pinned is sent by one process only.
-
-A vote whose verdict is pinned before anybody sees it needs no lease: SET NX decides. A live stream does.
+"""Leading a key: of all processes that could vote on it one does, and the others wait for its verdict.
 
     async with lead(store, key) as led:
         if led.found is not None:
             ...  # another process led, and this is its verdict
+        elif led.told:
+            ...  # another one led, and could pin nothing: what it came to
         else:
-            ...  # vote; send while `led.is_held`; pin before the block ends
+            ...  # vote; send while `led.is_held`; `led.pin` before the block ends, or set `led.telling`
 
-Whoever leads tells those who follow by pinning, which is announced, and by giving the lease back. A leader that
-dies gives nothing back: its lease ends by itself, and one of the followers leads on. While Redis is away every
-process leads for itself: no request fails for it, and the stored answer wins afterwards.
+Whoever leads tells those who follow by pinning, which is announced and gives the lease back, or by what is left in
+`telling`. A leader that dies gives nothing back: its lease ends by itself, and one of the followers leads on. While
+Redis is away every process leads for itself: no request fails for it, and the stored answer wins afterwards.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 from uuid import uuid4
 
+from gateway.core.pin import Pin
 from gateway.store.protocol import Found, Store
 
 _RENEWALS = 5  # within the time of a lease
 
 
 class Led:
-    """A key's lease as its holder sees it; with `found`, the verdict that made leading needless."""
+    """A key's lease as its holder sees it; with `found` or `told`, what made leading needless."""
 
-    def __init__(self, found: Found | None, lease: float) -> None:
-        self.found = found
+    def __init__(self, store: Store, key: str, owner: str) -> None:
+        self.found: Found | None = None
+        self.told = b""
+        self.telling = b""  # what those who wait are told when the lease is given back
         self.lost = asyncio.Event()  # for good: another process has it, or had it
-        self._lease = lease
+        self.is_over = False  # it was given back with the pin
+        self._store = store
+        self._key = key
+        self._owner = owner
         self._ends = 0.0
 
     @property
@@ -38,9 +44,15 @@ class Led:
         """Whether nobody else can have it, by this process's own clock."""
         return not self.lost.is_set() and monotonic() < self._ends
 
+    async def pin(self, pin: Pin, ttl: float) -> Pin:
+        """Pin, and give the lease back in the same step; the pin that holds."""
+        held = await self._store.pin(self._key, pin, ttl, self._owner)
+        self.is_over = True
+        return held
+
     def renewed(self, at: float) -> None:
         """It was given, or given once more, after it was asked for at this time."""
-        self._ends = at + self._lease
+        self._ends = at + self._store.lease
 
     def end(self) -> None:
         """It is not to be held any more."""
@@ -48,16 +60,19 @@ class Led:
 
 
 @asynccontextmanager
-async def lead(store: Store, key: str, *, every: float | None = None) -> AsyncIterator[Led]:
+async def lead(
+    store: Store, key: str, *, every: float | None = None, follows: Callable[[], None] | None = None
+) -> AsyncIterator[Led]:
     """Lead this key, or follow whoever does and have his verdict: as many times as leaders fail without one.
 
     The lease is renewed in the background (`every` so many seconds, five times a lease unless told) and given
-    back in the end. Waits as long as a leader lives; the caller bounds that.
+    back in the end. Waits as long as a leader lives; the caller bounds that. `follows` is called if it comes to that.
     """
     owner = uuid4().hex
+    led = Led(store, key, owner)
     try:
-        led = await _take(store, key, owner)
-        if led.found is not None:
+        await _take(store, key, owner, led, follows)
+        if led.found is not None or led.told:
             yield led
             return
         renewing = asyncio.create_task(_renew(store, key, owner, led, every or store.lease / _RENEWALS))
@@ -68,27 +83,36 @@ async def lead(store: Store, key: str, *, every: float | None = None) -> AsyncIt
             renewing.cancel()
             await asyncio.wait([renewing])
     finally:
-        await store.release(key, owner)
+        if not (led.is_over or led.found or led.told):
+            await store.release(key, owner, led.telling)
 
 
-async def _take(store: Store, key: str, owner: str) -> Led:
+async def _take(store: Store, key: str, owner: str, led: Led, follows: Callable[[], None] | None) -> None:
     asked = monotonic()
     while not await _claim(store, key, owner):
-        if found := await store.follow(key):
-            return Led(found, store.lease)
+        if follows is not None:
+            follows()
+        try:
+            followed = await store.follow(key, owner)
+        except asyncio.CancelledError:
+            await store.leave(key, owner)
+            raise
+        if isinstance(followed, Found):
+            led.found = followed
+            return
+        if followed:
+            led.told = followed
+            return
         asked = monotonic()
-    # Another one may have led between the caller's own look and the claim.
-    led = Led(await store.get(key), store.lease)
     led.renewed(asked)
-    return led
 
 
 async def _renew(store: Store, key: str, owner: str, led: Led, every: float) -> None:
-    """Until it is lost: to another holder, or to one who came and went while we could not renew it."""
+    """Until it is lost: to another holder, or to one who came, pinned and went while we could not renew it."""
     while not led.lost.is_set():
         await asyncio.sleep(every)
-        asked, was_held = monotonic(), led.is_held
-        if await _claim(store, key, owner) and (was_held or await store.get(key) is None):
+        asked = monotonic()
+        if await _claim(store, key, owner):
             led.renewed(asked)
         else:
             led.lost.set()

@@ -2,6 +2,8 @@
 
     PREFIX:pin1:{KEY}   a pin, in the first format
     PREFIX:lease:{KEY}  who leads the key
+    PREFIX:waits:{KEY}  who waits for its verdict elsewhere
+    PREFIX:told:{KEY}   what they are told where nothing could be pinned
     PREFIX:rate:TENANT  when each of a tenant's buckets will be full
     PREFIX:NAME         a short text
     PREFIX:changed      the channel on which keys are announced whose pin is new, replaced or deleted, or whose
@@ -77,12 +79,14 @@ class Link:
             found, _ = await self._fetch(key)
             return found
 
-    async def pin(self, key: str, pin: Pin, ttl: float) -> Found:
-        """Pin by SET NX; the pin that holds, whichever process made it."""
+    async def pin(self, key: str, pin: Pin, ttl: float, leader: str = "") -> Found:
+        """Pin by SET NX, and give the leader's lease back; the pin that holds, whichever process made it."""
         began, stored = monotonic(), encode_pin(pin)
         async with self._limit(len(stored)):
             for _ in range(_TRIES):
-                if await self._run(scripts.PIN, self._name(key), stored, _ms(ttl), *self._announcing(key)):
+                names = [self._name(key), self._lease(key), self._waits(key)]
+                told = (stored, _ms(ttl), *self._announcing(key), leader)
+                if await self._run(scripts.PIN, names, *told):
                     return Found(pin, ttl - (monotonic() - began), "redis")
                 found, there = await self._fetch(key)
                 if found:
@@ -103,19 +107,33 @@ class Link:
             return bool(await self._run(scripts.DELETE, self._name(key), *self._announcing(key)))
 
     async def claim(self, key: str, owner: str, seconds: float) -> bool:
-        """Take or renew the lease of a key; whether `owner` has it."""
+        """Take or renew the lease of a key; whether `owner` has it. If not, he waits, unless there is a pin."""
+        names = [self._lease(key), self._waits(key), self._name(key), self._told(key)]
         async with self._limit():
-            return bool(await self._run(scripts.CLAIM, self._lease(key), owner, _ms(seconds)))
+            return bool(await self._run(scripts.CLAIM, names, owner, _ms(seconds)))
 
-    async def release(self, key: str, owner: str) -> None:
-        """Give the lease back if `owner` has it, and announce that."""
-        async with self._limit():
-            await self._run(scripts.RELEASE, self._lease(key), owner, *self._announcing(key))
+    async def release(self, key: str, owner: str, seconds: float, told: bytes) -> None:
+        """Give the lease back if `owner` has it, announce that, and tell those who wait."""
+        names = [self._lease(key), self._waits(key), self._told(key)]
+        async with self._limit(len(told)):
+            await self._run(scripts.RELEASE, names, owner, _ms(seconds), *self._announcing(key), told)
 
-    async def lease_left(self, key: str) -> float:
-        """Seconds that somebody still has the lease; 0 if nobody has."""
+    async def wait(self, key: str, owner: str, seconds: float) -> tuple[float, bytes | None]:
+        """Note that `owner` waits; how long somebody still leads, in seconds, and if nobody does what was told."""
+        names = [self._lease(key), self._waits(key), self._told(key)]
         async with self._limit():
-            return replies.seconds(await self._run(scripts.LEFT, self._lease(key)))
+            left, told = await self._run(scripts.WAIT, names, owner, _ms(seconds))
+        return replies.seconds(left), told
+
+    async def leave(self, key: str, owner: str) -> None:
+        """`owner` waits no more."""
+        async with self._limit():
+            await self._run(scripts.LEAVE, self._waits(key), owner, *self._announcing(key))
+
+    async def waiting(self, key: str) -> int:
+        """How many wait."""
+        async with self._limit():
+            return int(await self._run(scripts.WAITING, self._waits(key)))
 
     async def write(self, name: str, text: str) -> None:
         """Keep a text under a name."""
@@ -166,9 +184,10 @@ class Link:
         stored, left = await self._run(scripts.FETCH, self._name(key))
         return replies.found(stored, left, began), replies.value(stored)
 
-    async def _run(self, script: str, name: str, *arguments: Any) -> Reply:
+    async def _run(self, script: str, names: str | list[str], *arguments: Any) -> Reply:
+        keys = [names] if isinstance(names, str) else names
         try:
-            return await self._servers.client.eval(script, 1, name, *arguments)
+            return await self._servers.client.eval(script, len(keys), *keys, *arguments)
         except ResponseError as error:
             if str(error).startswith("Protocol error"):
                 await self._servers.reconnect()
@@ -184,6 +203,12 @@ class Link:
 
     def _lease(self, key: str) -> str:
         return f"{self._prefix}:lease:{{{key}}}"
+
+    def _waits(self, key: str) -> str:
+        return f"{self._prefix}:waits:{{{key}}}"
+
+    def _told(self, key: str) -> str:
+        return f"{self._prefix}:told:{{{key}}}"
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}:pin{FORMAT}:{{{key}}}"

@@ -26,6 +26,7 @@ class MemoryStore:
     """Pins in a dictionary. `clock` counts seconds and never goes back."""
 
     is_degraded = False
+    is_shared = False
     lease = LEASE
 
     def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
@@ -79,7 +80,7 @@ class MemoryStore:
         """The pin under this key, if it lives."""
         return self.look_up(key)
 
-    async def pin(self, key: str, pin: Pin, ttl: float) -> Pin:
+    async def pin(self, key: str, pin: Pin, ttl: float, leader: str = "") -> Pin:  # noqa: ARG002  the protocol's
         """Pin unless something is pinned already; the pin that holds."""
         found = self.look_up(key)
         if found is not None:
@@ -96,15 +97,21 @@ class MemoryStore:
         return self.look_up(key) is not None and self.drop(key)
 
     async def claim(self, key: str, owner: str) -> bool:  # noqa: ARG002  the protocol's
-        """Granted: this process's flights let nobody else ask."""
-        return True
+        """Granted unless there is a pin: this process's flights let nobody else ask."""
+        return self.look_up(key) is None
 
-    async def release(self, key: str, owner: str) -> None:
+    async def release(self, key: str, owner: str, told: bytes = b"") -> None:
         """Nobody waits."""
 
-    async def follow(self, key: str) -> Found | None:
+    async def follow(self, key: str, owner: str) -> Found | None:  # noqa: ARG002  the protocol's
         """The pin under this key, if it lives: nobody else leads."""
         return self.look_up(key)
+
+    async def leave(self, key: str, owner: str) -> None:
+        """Nobody leads."""
+
+    async def outlast(self, key: str) -> None:
+        """Nobody waits."""
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a short text under a name; of very many, the ones told last."""

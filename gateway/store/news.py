@@ -1,6 +1,6 @@
 """What a vote tells before it has landed."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 Watcher = Callable[[bytes], None]
 
@@ -13,6 +13,10 @@ class News:
     """
 
     def __init__(self) -> None:
+        self.is_elsewhere = False  # another process votes, and this one waits for its verdict
+        self.outlast: Callable[[], Awaitable[None]] | None = (
+            None  # returns once no other process waits for this vote
+        )
         self._has_sample = False
         self._told: list[bytes] = []
         self._watchers: list[Watcher] = []

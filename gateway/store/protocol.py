@@ -26,6 +26,10 @@ class Store(Protocol):
         """Seconds that a lease lasts if it is not renewed."""
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other processes may have it, too: only then is there anybody to lead."""
+
+    @property
     def is_degraded(self) -> bool:
         """Whether the store proper cannot be reached, so that pins are not shared."""
 
@@ -35,8 +39,8 @@ class Store(Protocol):
     async def get(self, key: str) -> Found | None:
         """The pin under this key, if it lives."""
 
-    async def pin(self, key: str, pin: Pin, ttl: float) -> Pin:
-        """Pin unless something is pinned already; the pin that holds."""
+    async def pin(self, key: str, pin: Pin, ttl: float, leader: str = "") -> Pin:
+        """Pin unless something is pinned already; the pin that holds. A leader's lease goes with it."""
 
     async def replace(self, key: str, pin: Pin, ttl: float) -> None:
         """Pin whatever was there before."""
@@ -47,18 +51,26 @@ class Store(Protocol):
     async def claim(self, key: str, owner: str) -> bool:
         """Take or renew the lease of a key: whether `owner` has it, for `lease` seconds from this call.
 
+        None is given once there is a pin; who gets none waits for the leader's verdict, and the leader knows.
         Granted wherever nobody can be asked: in a store of one process, whose flights see to it that only one
         asks, and while the store proper is away. `gateway.store.lease.lead` renews and releases.
         """
 
-    async def release(self, key: str, owner: str) -> None:
-        """Give the lease back if `owner` has it, and wake those who follow."""
+    async def release(self, key: str, owner: str, told: bytes = b"") -> None:
+        """Give the lease back if `owner` has it, and wake those who follow; they are told what it came to."""
 
-    async def follow(self, key: str) -> Found | None:
+    async def follow(self, key: str, owner: str) -> Found | bytes | None:
         """Wait while another process has the lease: the pin as soon as there is one, None if the lease ends first.
 
-        Told by announcements, and if those are lost by looking, a few times a lease.
+        Bytes are what the leader told where it could pin nothing. News come by announcements, and if those are
+        lost by looking, a few times a lease.
         """
+
+    async def leave(self, key: str, owner: str) -> None:
+        """Wait no more."""
+
+    async def outlast(self, key: str) -> None:
+        """Return once no other process waits for this key's verdict, as far as that can be known."""
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a short text under a name, without an end."""

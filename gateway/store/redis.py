@@ -41,6 +41,8 @@ _LOOKS = 5  # at somebody else's lease within the time that one lasts
 class RedisStore:
     """Pins in Redis, and what this process makes of Redis's absences."""
 
+    is_shared = True
+
     def __init__(self, settings: CacheSettings, metrics: Metrics, *, lease: float = LEASE) -> None:
         self.lease = lease
         self.memory = MemoryStore(settings.memory)
@@ -79,13 +81,13 @@ class RedisStore:
         self._keep(key, found, before)
         return found
 
-    async def pin(self, key: str, pin: Pin, ttl: float) -> Pin:
+    async def pin(self, key: str, pin: Pin, ttl: float, leader: str = "") -> Pin:
         """Pin by SET NX; the pin that holds, whichever process made it."""
         before = self._changes
         try:
             async with self._asking():
                 await self._debts.settle(key)
-                found = await self._link.pin(key, pin, ttl)
+                found = await self._link.pin(key, pin, ttl, leader)
         except Away:
             self._debts.offer(key)
             return await self.memory.pin(key, pin, ttl)
@@ -120,30 +122,51 @@ class RedisStore:
         return was_there or was_here
 
     async def claim(self, key: str, owner: str) -> bool:
-        """Take or renew the lease of a key; granted while Redis is away."""
+        """Take or renew the lease of a key; granted while Redis is away, unless there is a pin here."""
         try:
             async with self._asking():
                 return await self._link.claim(key, owner, self.lease)
         except Away:
-            return True
+            return self.memory.look_up(key) is None
 
-    async def release(self, key: str, owner: str) -> None:
+    async def release(self, key: str, owner: str, told: bytes = b"") -> None:
         """Give the lease back if `owner` has it; without Redis it ends by itself."""
         with suppress(Away):
             async with self._asking():
-                await self._link.release(key, owner)
+                await self._link.release(key, owner, self.lease, told)
         self._bells.ring(key)
 
-    async def follow(self, key: str) -> Found | None:
-        """Wait while another process has the lease: the pin as soon as there is one, None if the lease ends first."""
+    async def follow(self, key: str, owner: str) -> Found | bytes | None:
+        """Wait while another process has the lease: the pin, what was told instead, or None if the lease ends first."""
+        told: bytes | None = None
 
         async def left() -> float:
+            nonlocal told
+            seconds = 0.0
             with suppress(Away):
                 async with self._asking():
-                    return await self._link.lease_left(key)
-            return 0.0
+                    seconds, told = await self._link.wait(key, owner, self.lease)
+            return seconds
 
-        return await self._bells.follow(key, left, self.get, self.lease / _LOOKS)
+        found = await self._bells.follow(key, left, self.get, self.lease / _LOOKS)
+        return told if found is None else found
+
+    async def leave(self, key: str, owner: str) -> None:
+        """Wait no more; without Redis the note of it ends by itself."""
+        with suppress(Away):
+            async with self._asking():
+                await self._link.leave(key, owner)
+
+    async def outlast(self, key: str) -> None:
+        """Return once no other process waits for this key's verdict; at once while Redis is away."""
+
+        async def waiting() -> int:
+            with suppress(Away):
+                async with self._asking():
+                    return await self._link.waiting(key)
+            return 0
+
+        await self._bells.outlast(key, waiting, self.lease / _LOOKS)
 
     async def remember(self, name: str, value: str) -> None:
         """Keep a short text under a name, without an end."""

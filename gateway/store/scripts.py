@@ -14,11 +14,14 @@ SIZE = """
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return 0 end
 return redis.call('STRLEN', KEYS[1])
 """
-# KEYS: pin  ARGV: value, milliseconds, channel, announcement; 1 if it is pinned
+# The pin, unless there is one; with it its leader's lease goes.
+# KEYS: pin, lease, waits  ARGV: value, milliseconds, channel, announcement, leader; 1 if it is pinned
 PIN = """
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
-redis.call('PUBLISH', ARGV[3], ARGV[4])
-return 1
+local pinned = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+local leads = ARGV[5] ~= '' and redis.call('GET', KEYS[2]) == ARGV[5]
+if leads then redis.call('DEL', KEYS[2], KEYS[3]) end
+if pinned or leads then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+return pinned and 1 or 0
 """
 REPLACE = """
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -37,21 +40,57 @@ local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'string' and redis.sha1hex(redis.call('GET', KEYS[1])) ~= ARGV[1] then return end
 redis.call('DEL', KEYS[1])
 """
-# KEYS: lease  ARGV: owner, milliseconds; 1 if the owner has it
-CLAIM = """
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+# A note that somebody waits, which ends by itself: his process may die.
+_NOTE = """
+redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[2])
+"""
+# Take or renew the lease. Who cannot waits; nobody can once there is a pin.
+# KEYS: lease, waits, pin, told  ARGV: owner, milliseconds; 1 if the owner has it
+CLAIM = f"""
 local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
+if holder and holder ~= ARGV[1] then
+    {_NOW} {_NOTE}
+    return 0
+end
+if not holder then
+    if redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
+    redis.call('ZREM', KEYS[2], ARGV[1])
+    redis.call('DEL', KEYS[4])
+end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-# KEYS: lease  ARGV: owner, channel, announcement
-RELEASE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('DEL', KEYS[1])
-redis.call('PUBLISH', ARGV[2], ARGV[3])
-return 1
+# Give the lease back; what it came to without a pin is told to those who wait.
+# KEYS: lease, waits, told  ARGV: owner, milliseconds, channel, announcement, what is told
+RELEASE = f"""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return end
+{_NOW}
+if ARGV[5] ~= '' and redis.call('ZCOUNT', KEYS[2], now, '+inf') > 0 then
+    redis.call('SET', KEYS[3], ARGV[5], 'PX', ARGV[2])
+end
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
 """
-LEFT = "return redis.call('PTTL', KEYS[1])"
+# Wait on: how long the lease still lasts, and once it has gone what was told.
+# KEYS: lease, waits, told  ARGV: owner, milliseconds
+WAIT = f"""
+local left = redis.call('PTTL', KEYS[1])
+if left == -2 then return {{left, redis.call('GET', KEYS[3])}} end
+{_NOW} {_NOTE}
+return {{left, false}}
+"""
+# Wait no more.
+# KEYS: waits  ARGV: owner, channel, announcement
+LEAVE = """
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+"""
+# How many wait.
+WAITING = f"{_NOW} return redis.call('ZCOUNT', KEYS[1], now, '+inf')"
 READ = """
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return false end
 return redis.call('GET', KEYS[1])

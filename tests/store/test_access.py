@@ -35,7 +35,7 @@ async def use(store: RedisStore, other: RedisStore) -> None:
     assert large.body == await body(other, "a")
     assert [True, False] == [await store.claim("b", "me"), await other.claim("b", "you")]
     await heard(other, store.release("b", "me"))
-    assert await store.follow("b") is None
+    assert await store.follow("b", "you") is None
     await store.remember("text", "told")
     assert "told" == await other.recall("text")
     drawn = [await each.draw("tenant", [Draw("requests", 1, 1)]) for each in (store, other)]
@@ -105,7 +105,7 @@ async def test_prefixes_do_not_see_each_other(redis_server: RedisServer) -> None
     async with open_store(url, prefix="one") as one, open_store(url, prefix="two") as two:
         assert [ONE, OTHER] == [await one.pin("a", ONE, 60), await two.pin("a", OTHER, 60)]
         assert [b"one", b"other"] == await bodies((one, two))
-        assert [True, True] == [await one.claim("a", "me"), await two.claim("a", "you")]
+        assert [True, True] == [await one.claim("b", "me"), await two.claim("b", "you")]
         await one.remember("text", "told")
         assert await two.recall("text") is None
         await one.delete("a")

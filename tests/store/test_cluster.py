@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store.protocol import Found
 from gateway.store.redis import RedisStore
-from tests.doubles.redis_server import skip_without_redis
+from tests.doubles.redis_server import free_port, skip_without_redis
 from tests.doubles.redis_servers import Cluster, open_cluster
 from tests.doubles.waiting import until, until_async
 from tests.store.pins import a_pin
@@ -74,11 +75,11 @@ async def test_one_of_many_leads(two: Sequence[RedisStore]) -> None:
     """A lease is given once, and whoever follows gets the pin, over the nodes."""
     for key in KEYS[:6]:
         assert [True, False] == [await two[0].claim(key, "me"), await two[1].claim(key, "you")]
-        following = asyncio.create_task(two[1].follow(key))
+        following = asyncio.create_task(two[1].follow(key, "you"))
         await until(lambda: bool(two[1]._bells._by_key))
         await two[0].pin(key, ONE, 60)
         found = await following
-        assert found is not None
+        assert isinstance(found, Found)
         assert ONE == found.pin
         await two[0].release(key, "me")
 
@@ -104,6 +105,14 @@ async def test_a_slot_that_moves_is_found(own_cluster: Cluster) -> None:
         assert b"one" == await body(store, "a")
         assert before == errors(own_cluster, own_cluster.holder(name_of("a")))  # it is asked there by now
         assert not store.is_degraded
+
+
+async def test_a_cluster_that_is_not_there() -> None:
+    """Where no node answers requests are served, and the store keeps trying."""
+    async with open_store(f"redis+cluster://127.0.0.1:{free_port()}", is_up=False) as store:
+        await alone(store)
+        assert ONE is await store.pin("a", ONE, 60)
+        assert not store._keeper.done()
 
 
 async def test_a_node_that_dies_fails_no_request(own_cluster: Cluster) -> None:

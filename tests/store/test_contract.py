@@ -9,7 +9,7 @@ from gateway.settings.model import CacheSettings
 from gateway.store.lease import lead
 from gateway.store.memory import MemoryStore
 from gateway.store.open import open_store as open_by_settings
-from gateway.store.protocol import Store
+from gateway.store.protocol import Found, Store
 from gateway.store.redis import RedisStore
 from tests.doubles.redis_server import free_port
 from tests.doubles.waiting import until_async
@@ -86,7 +86,7 @@ async def test_one_answer_whoever_is_first(store: Store) -> None:
 
 async def test_keys_are_apart(store: Store) -> None:
     """A pin is found under its own key only, also where keys look alike."""
-    keys = ["a", "A", "a ", "a:b", "pin:a", "", "0" * 64, "\u00e9", "a\nb", "*"]
+    keys = ["a", "A", "a ", "a:b", "pin:a", " ", "0" * 64, "\u00e9", "a\nb", "*"]
     for key in keys:
         await store.pin(key, a_pin(key.encode()), 60)
     assert [key.encode() for key in keys] == [await body(store, key) for key in keys]
@@ -224,10 +224,10 @@ async def test_a_lone_process_leads(store: Store) -> None:
     """A lease that nobody else holds is given, renewed and given back; with nobody to follow, no one waits."""
     assert [True, True] == [await store.claim("a", "me"), await store.claim("a", "me")]
     await store.release("a", "me")
-    assert await store.follow("a") is None
+    assert await store.follow("a", "you") is None
     await store.pin("a", a_pin(), 60)
-    found = await store.follow("a")
-    assert found is not None
+    found = await store.follow("a", "you")
+    assert isinstance(found, Found)
     assert a_pin() == found.pin
 
 

@@ -35,7 +35,8 @@ async def two(redis_server: RedisServer) -> AsyncIterator[Sequence[RedisStore]]:
 
 async def followed(store: RedisStore) -> bytes | None:
     """What following gives: what was pinned, or none."""
-    found = await store.follow("a")
+    found = await store.follow("a", "you")
+    assert not isinstance(found, bytes)
     return None if found is None else found.pin.body
 
 
