@@ -16,6 +16,7 @@ from gateway.serving.reader import Reader
 from gateway.serving.summary import SUMMARY, encode_summary
 from gateway.settings.model import Settings
 from gateway.store.open import open_store
+from gateway.store.vote_ledger import VoteLedger
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.siblings import METRICS, Answers, Siblings
 from gateway.telemetry.spans import open_spans
@@ -76,6 +77,9 @@ async def open_succession(settings: Settings, siblings: Siblings | None = None) 
         metrics = Metrics(CollectorRegistry(), _policies(settings))
         store = open_store(settings.cache, metrics)
         stack.push_async_callback(store.aclose)
+        ledger = VoteLedger(store, metrics, settings.ledger.length) if settings.ledger.stream else None
+        if ledger is not None:
+            stack.push_async_callback(ledger.aclose)
         pools = Pools(metrics, store)
         stack.push_async_callback(pools.aclose)
         slots = Slots(settings.limits.max_samples_in_flight)
@@ -96,6 +100,7 @@ async def open_succession(settings: Settings, siblings: Siblings | None = None) 
             keyring,
             siblings=siblings,
             spans=spans,
+            ledger=ledger,
         )
         metrics.in_flight.set_function(lambda: gateway.in_flight)
         stack.push_async_callback(gateway.extractors.close)

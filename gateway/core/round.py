@@ -228,12 +228,13 @@ class Round:
     def _verdict(self) -> Verdict | NoneAgrees:
         votes: list[Vote] = [*self._ballots, *self._spoiled]
         if not eligible(self._ballots or self._spoiled, self._agrees):
-            return NoneAgrees(self._failures, len(votes))
+            return NoneAgrees(self.failures, len(votes))
         return decide(votes, self._size, self._rule.quorum, self.plan.question, self._agrees)
 
     def _without_quorum(self) -> NoSamples:
-        return NoSamples(self._failures, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)
+        return NoSamples(self.failures, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)
 
     @property
-    def _failures(self) -> tuple[Abstention, ...]:
+    def failures(self) -> tuple[Abstention, ...]:
+        """The samples of the vote that never came, in sample order."""
         return tuple(sorted(self._abstentions, key=lambda abstention: abstention.index))

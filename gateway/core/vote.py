@@ -69,7 +69,7 @@ def tally(answers: Sequence[str], question: bytes) -> Tally:
     for answer in answers:
         counts[answer] = counts.get(answer, 0) + 1
     if len(counts) > 1:
-        ordered = sorted(counts.items(), key=lambda item: (-item[1], _digest(question, item[0])))
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], digest(question, item[0])))
         return Tally(tuple(ordered))
     return Tally(tuple(counts.items()))
 
@@ -144,5 +144,6 @@ def _outcome(counted: Tally, votes: int, ballots: int, total: int, k: int, quoru
     return "majority" if votes * 2 > total else "plurality"
 
 
-def _digest(question: bytes, candidate: str) -> bytes:
+def digest(question: bytes, candidate: str) -> bytes:
+    """By which ties among the candidates of a question break: the smallest wins."""
     return sha256(question + candidate.encode("utf-8", "surrogatepass")).digest()

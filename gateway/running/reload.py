@@ -12,8 +12,8 @@ _LOG = logging.getLogger(__name__)
 Load = Callable[[], Settings]
 
 # What holds for the life of a process: where it listens, what it is made of, and where its pins are.
-_FIXED = ("host", "port", "workers", "log")
-_FIXED_OF_CACHE = ("url", "memory", "timeout", "prefix")
+_FIXED = ("host", "port", "workers", "ledger", "log")
+_FIXED_OF_CACHE = ("url", "memory", "timeout", "prefix", "ca_file")
 
 
 def reread(load: Load, running: Settings) -> Settings | None:

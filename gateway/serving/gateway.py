@@ -12,6 +12,7 @@ from gateway.serving.traffic import Traffic
 from gateway.settings.model import Settings
 from gateway.store.flights import Flights
 from gateway.store.protocol import Store
+from gateway.store.vote_ledger import VoteLedger
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.siblings import Siblings
 from gateway.telemetry.spans import NoSpans, Spans
@@ -39,6 +40,7 @@ class Gateway:
     traffic: Traffic = field(default_factory=Traffic)
     siblings: Siblings | None = None  # the other workers, where there are any
     spans: Spans = field(default_factory=NoSpans)
+    ledger: VoteLedger | None = None  # not wanted
 
     @property
     def in_flight(self) -> int:

@@ -4,9 +4,10 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import perf_counter, time
 
 from gateway.core.gate import is_disagreement, refusal_to_pin
+from gateway.core.ledger import make_entry
 from gateway.core.pin import Pin, make_pin
 from gateway.core.policy import Policy
 from gateway.core.record import RoundRecord, record_round
@@ -135,6 +136,8 @@ async def _vote(case: _Case, news: News, onlooker: Showing | Spectator | None = 
     if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
         tenant = {"tenant": wanted.client.name} if wanted.client else {}
         _LOG.info("round", extra=said(**round_said(told), **tenant, **_prompts(gateway, wanted, verdict)))
+    if gateway.ledger is not None:
+        gateway.ledger.note(make_entry(vote, key=key, at=time() - told.seconds, model=told.model, pin=fate))
     if onlooker:
         onlooker.ended(told)
     if verdict is None:

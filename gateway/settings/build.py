@@ -20,6 +20,7 @@ from gateway.settings.model import (
     DrainSettings,
     HealthSettings,
     KeySettings,
+    LedgerSettings,
     Limits,
     LogSettings,
     RetrySettings,
@@ -61,6 +62,7 @@ class _Builder:
         routes = tuple(self._route(position, policies) for position in range(len(given.routes)))
         keys = self._keys()
         self._check_workers()
+        self._check_ledger()
         if self.problems:
             raise ConfigError(*self.problems)
         return Settings(
@@ -80,6 +82,7 @@ class _Builder:
             page=given.page,
             workers=given.workers,
             drain=DrainSettings(**dict(given.drain)),
+            ledger=LedgerSettings(**dict(given.ledger)),
             log=LogSettings(**dict(given.log)),
             warnings=warnings,
         )
@@ -94,6 +97,13 @@ class _Builder:
                 ("workers",),
                 f"{self.given.workers} need a cache that they share, as each would pin answers of its own; "
                 "set cache.url to redis://…, or use 1",
+            )
+
+    def _check_ledger(self) -> None:
+        """A ledger in this process's memory would be none."""
+        if self.given.ledger.stream and self.given.cache.url.get_secret_value().startswith("memory:"):
+            self._refuse(
+                ("ledger", "stream"), "on needs Redis to append to; set cache.url to redis://…, or use off"
             )
 
     def _cache(self) -> CacheSettings:

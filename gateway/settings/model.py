@@ -110,6 +110,14 @@ class LogSettings:
     prompts: bool = False  # requests and answers in those lines
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """The append-only record of what was voted."""
+
+    stream: bool = False  # to Redis
+    length: int = 100_000  # entries that are kept, about
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The policy of the models whose name matches a shell-style pattern; the first match counts."""
@@ -155,5 +163,6 @@ class Settings:
     page: bool = True
     workers: int = 1
     drain: DrainSettings = field(default_factory=DrainSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
     log: LogSettings = field(default_factory=LogSettings)
     warnings: tuple[str, ...] = ()

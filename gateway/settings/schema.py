@@ -18,6 +18,7 @@ from gateway.settings.model import (
     CacheSettings,
     DrainSettings,
     HealthSettings,
+    LedgerSettings,
     Limits,
     LogSettings,
     RetrySettings,
@@ -35,7 +36,7 @@ _ON_DISAGREEMENT = {
 _MARGIN = {"anyOf": [{"enum": [False, "off"]}, {"type": "number", "minimum": 0}]}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
 _CACHE, _TIMEOUTS, _LIMITS, _SETTINGS = CacheSettings(), Timeouts(), Limits(), Settings(upstreams=())
-_DRAIN, _LOG = DrainSettings(), LogSettings()
+_DRAIN, _LOG, _LEDGER = DrainSettings(), LogSettings(), LedgerSettings()
 _HEALTH, _BREAKER, _RETRIES = HealthSettings(), BreakerSettings(), RetrySettings()
 
 
@@ -255,6 +256,13 @@ class LogSection(Section):
     prompts: of.Switch = Field(_LOG.prompts, description="what was asked and answered, in those lines")
 
 
+class LedgerSection(Section):
+    """The vote ledger: hashes of every sample of every round, and no text. See docs/ledger.md."""
+
+    stream: of.Switch = Field(_LEDGER.stream, description="append to a stream in Redis")
+    length: of.Count = Field(_LEDGER.length, description="rounds that are kept, about")
+
+
 class KeySection(Section):
     """A client's API key, by its digest: `scg key new NAME` makes both."""
 
@@ -290,6 +298,7 @@ class ConfigFile(BaseSettings):
     page: of.Switch = Field(_SETTINGS.page, description="the live page at /")
     workers: of.Count = Field(_SETTINGS.workers, description="processes on one port; above 1 needs Redis")
     drain: DrainSection = DrainSection()
+    ledger: LedgerSection = LedgerSection()
     log: LogSection = LogSection()
 
 

@@ -73,6 +73,7 @@ def _tree(settings: Settings) -> dict[str, Any]:
             "delay": format_duration(settings.drain.delay),
             "timeout": format_duration(settings.drain.timeout),
         },
+        "ledger": {field.name: getattr(settings.ledger, field.name) for field in fields(settings.ledger)},
         "log": {field.name: getattr(settings.log, field.name) for field in fields(settings.log)},
     }
 

@@ -5,6 +5,7 @@
     PREFIX:waits:{KEY}  who waits for its verdict elsewhere
     PREFIX:told:{KEY}   what they are told where nothing could be pinned
     PREFIX:rate:TENANT  when each of a tenant's buckets will be full
+    PREFIX:ledger       a stream of what was voted
     PREFIX:NAME         a short text
     PREFIX:changed      the channel on which keys are announced whose pin is new, replaced or deleted, or whose
                         lease was given back
@@ -147,6 +148,11 @@ class Link:
         with suppress(UnicodeDecodeError):
             return None if found is None else found.decode()
         return None
+
+    async def append(self, entries: Sequence[bytes], length: int) -> None:
+        """Put these at the end of the ledger, and cut it to about so many entries."""
+        async with self._limit(sum(map(len, entries))):
+            await self._run(scripts.APPEND, f"{self._prefix}:ledger", length, *entries)
 
     async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
         """Draw from a tenant's buckets: over the pipe, in one write with the look-up that is asked beside it."""

@@ -124,6 +124,10 @@ class MemoryStore:
         """The text under this name."""
         return self._texts.get(name)
 
+    async def append(self, entries: Sequence[bytes], length: int) -> bool:  # noqa: ARG002  the protocol's
+        """There is no ledger here."""
+        return False
+
     async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
         """Draw from a tenant's buckets."""
         return self._rates.draw(tenant, draws)

@@ -78,6 +78,9 @@ class Store(Protocol):
     async def recall(self, name: str) -> str | None:
         """The text under this name."""
 
+    async def append(self, entries: Sequence[bytes], length: int) -> bool:
+        """Put these at the end of the vote ledger, which is cut to about so many entries; whether that is done."""
+
     async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
         """Draw from a tenant's buckets in order; once one refuses, only facts are still drawn.
 

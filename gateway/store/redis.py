@@ -184,6 +184,15 @@ class RedisStore:
                 return await self._link.read(name)
         return await self.memory.recall(name)
 
+    async def append(self, entries: Sequence[bytes], length: int) -> bool:
+        """Put these at the end of the ledger; not while Redis is away."""
+        try:
+            async with self._asking():
+                await self._link.append(entries, length)
+        except Away:
+            return False
+        return True
+
     async def draw(self, tenant: str, draws: Sequence[Draw]) -> list[Level]:
         """Draw from the buckets that all processes share; from this one's while Redis is away."""
         try:

@@ -91,6 +91,13 @@ if redis.call('ZREM', KEYS[1], ARGV[1]) == 1 then redis.call('PUBLISH', ARGV[2],
 """
 # How many wait.
 WAITING = f"{_NOW} return redis.call('ZCOUNT', KEYS[1], now, '+inf')"
+# At the end of a stream, which is cut to about so many entries.
+# KEYS: stream  ARGV: length, entries
+APPEND = """
+for at = 2, #ARGV do
+    redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'round', ARGV[at])
+end
+"""
 READ = """
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return false end
 return redis.call('GET', KEYS[1])

@@ -150,6 +150,8 @@ class Metrics:
         self._pins = self._counter("scg_pins", "Verdicts offered to the store", "result")
         self.cache_up = self._gauge("scg_cache_up", "Whether the store answers", across=LEAST).labels()
         self.cache_up.set(1)
+        ledger = self._counter("scg_ledger_rounds", "Rounds for the vote ledger", "result")
+        self.ledger_written, self.ledger_dropped = ledger.labels("written"), ledger.labels("dropped")
 
     def _make_upstream_metrics(self) -> None:
         by = "upstream"

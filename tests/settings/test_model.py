@@ -35,6 +35,8 @@ DEFAULTS: dict[str, Any] = {
     "workers": 1,
     "drain.delay": 0.5,
     "drain.timeout": 30,
+    "ledger.stream": False,
+    "ledger.length": 100_000,
     "log.format": "auto",
     "log.level": "info",
     "log.rounds": True,

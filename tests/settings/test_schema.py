@@ -27,7 +27,7 @@ def test_it_has_exactly_the_documented_keys() -> None:
     """Nothing undocumented can be configured at the top."""
     expected = (
         "host port upstreams cache vote policies routes timeouts health breaker retries limits keys keys_file "
-        "page workers drain log"
+        "page workers drain ledger log"
     )
     assert set(expected.split()) == set(SCHEMA["properties"])
     assert SCHEMA["additionalProperties"] is False
@@ -45,6 +45,7 @@ def test_it_has_exactly_the_documented_keys() -> None:
         ("RetriesSection", "limit budget backoff max_wait hedge"),
         ("LimitsSection", "max_k max_body max_in_flight max_samples_in_flight"),
         ("DrainSection", "delay timeout"),
+        ("LedgerSection", "stream length"),
         ("LogSection", "format level rounds prompts"),
         ("KeySection", "name sha256 rpm tpm admin replace"),
     ],
