@@ -14,7 +14,8 @@ def relieved(gateway: Gateway, wanted: Wanted) -> Wanted:
     policy = wanted.policy
     if not policy.shed or policy.k == 1 or not _is_pressed(gateway, wanted):
         return wanted
-    return replace(wanted, policy=replace(policy, k=1), asked=policy.k)
+    # Keys that are remembered are those of k samples: neither may be given the other's.
+    return replace(wanted, policy=replace(policy, k=1), asked=policy.k, _keys={})
 
 
 def _is_pressed(gateway: Gateway, wanted: Wanted) -> bool:
