@@ -92,7 +92,7 @@ class Quota:
 
     def told_in(self, written: str) -> str:
         """The same with fields that are written already."""
-        lines = written.splitlines(keepends=True)
+        lines = [f"{line}\r\n" for line in written.split("\r\n")[:-1]]
         theirs = [line for line in lines if line.startswith(_PREFIX)]
         pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in theirs)]
         others = "".join(line for line in lines if line not in theirs) if theirs else written

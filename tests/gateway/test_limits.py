@@ -178,6 +178,19 @@ async def test_the_tighter_limit_is_told(theirs: str, expected: tuple[str, str, 
         assert 1 == len(got.headers.getall(f"{LIMIT}requests"))
 
 
+async def test_an_upstreams_odd_field_stays_one() -> None:
+    """What ends a line for Unicode ends none in a header: no field of an upstream's is cut, or taken for another."""
+    odd = f"a\u2028{REMAINING}requests: 0"
+    fields = {"content-type": "application/json", "x-odd": odd, "x-after": "b"}
+    async with limited(Reply(200, plain("x", 0), fields), rpm=10) as (_, client):
+        got = await client.chat(bearer(A), n=2)
+        assert (odd, "b", ("10", "9")) == (
+            got.headers["x-odd"],
+            got.headers["x-after"],
+            told(got, "requests"),
+        )
+
+
 async def test_streams_tell_in_their_head() -> None:
     """Voted on or passed through, limits stand in the header once."""
     async with limited(rpm=10) as (_, client):
