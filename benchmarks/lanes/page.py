@@ -40,8 +40,10 @@ _METHOD = """\
   rounds.
 - **Pinned** answers are asked for by one Python process, which is what bounds them.
 
-Random weights are the worst case: near-ties everywhere, so that hardly an answer comes twice. A trained model has
-few near-ties, and what large ones do lies between.
+Random weights (`python benchmarks/random_model.py FOLDER` makes a model of Qwen3-1.7B's shape) are the worst case:
+near-ties everywhere, so that hardly an answer comes twice. A trained model has few near-ties, and what large ones do
+lies between. A run that is cut off goes on where it was when it is called again; `--within 540` begins nothing that
+may end later. `benchmarks/gpu_report.py` makes this page.
 """
 
 _ENGINES = """\
