@@ -34,6 +34,8 @@ def reread(load: Load, running: Settings) -> Settings | None:
 def needs_restart(running: Settings, found: Settings) -> list[str]:
     """The keys that have changed and cannot take effect now."""
     keys = [key for key in _FIXED if getattr(running, key) != getattr(found, key)]
+    if found.port == 0 and "port" in keys:  # any port, and one was found
+        keys.remove("port")
     return keys + [
         f"cache.{key}" for key in _FIXED_OF_CACHE if getattr(running.cache, key) != getattr(found.cache, key)
     ]
