@@ -111,11 +111,11 @@ async def _attempt(
         exchange = await upstream.client.send(call)
         try:
             status, failed = exchange.status, refused(exchange.status, exchange.headers)
-            result = "ok" if status < 400 else "status"
             if _is_safe(request, failed) and attempts.go_on(failed, within=ends - perf_counter()):
+                result = "status"
                 return None
             reply, broken = await _relay(request, exchange, trace)
-            result = result if broken is None else broken.reason
+            result = broken.reason if broken else "ok" if status < 400 else "status"
             return reply
         finally:
             exchange.close()

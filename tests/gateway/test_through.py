@@ -93,6 +93,7 @@ async def test_a_slow_client_holds_the_upstream_back() -> None:
             assert connection.unsent < 4 << 20
         await seen.closed.wait()
         await until(lambda: client.inside.in_flight == 0)
+        assert 1 == await client.metric("scg_upstream_requests_total", upstream="u0", result="cancelled")
 
 
 async def test_head_passes_through() -> None:
