@@ -36,10 +36,7 @@ def body_of(spec: Spec, prompt: Prompt, engine: str, turn: int, salt: str | None
 
 def plan_of(spec: Spec, prompt: Prompt, policy: Policy = PRESETS["single"]) -> Plan:
     """How a gateway would vote on a prompt under a policy, with the audit's rule of answers."""
-    asking, question = (
-        asking_of(spec, prompt),
-        ask(prompt.path.removeprefix("/v1/"), _members(spec, prompt), spec.seed),
-    )
+    asking, question = asking_of(spec, prompt), ask(prompt.path, _members(spec, prompt), spec.seed)
     policy = policy.override({"answer": spec.answer})
     return Plan(policy, question.seed, asking.greedy, question.digest, asking.has_tools, asking.wants_json)
 
