@@ -90,7 +90,7 @@ class Connection(Line):
         self._site.connections.discard(self)
         self._waiting.clear()
         if self.task is not None:  # not before its first step, without which nothing in it would ever run
-            asyncio.get_running_loop().call_soon(self.task.cancel)
+            self._site.loop.call_soon(self.task.cancel)
 
     # What was read.
 
@@ -159,7 +159,7 @@ class Connection(Line):
         else:
             self._request = request
             self.deadline = inf
-            self.task = asyncio.get_running_loop().create_task(self._wait_for(request, reply))
+            self.task = self._site.loop.create_task(self._wait_for(request, reply))
 
     async def _wait_for(self, request: Request, coming: Coroutine[Any, Any, Reply]) -> None:
         try:

@@ -19,7 +19,7 @@ class Door:
 
     def __init__(self, application: Application, bounds: Bounds) -> None:
         self._loop = asyncio.get_running_loop()
-        self._site = Site(application, bounds)
+        self._site = Site(application, bounds, self._loop)
         shortest = min(bounds.head, bounds.body, bounds.idle, bounds.stall, bounds.linger)
         self._tick = min(_SLOWEST_TICK, shortest / 4)
         self._server: Server | None = None

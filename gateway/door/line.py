@@ -37,7 +37,7 @@ class Line(asyncio.Protocol):
         if self._transport.is_closing():
             raise ConnectionResetError("the client has left")
         if self.is_full:
-            self._caught_up = asyncio.get_running_loop().create_future()
+            self._caught_up = self._site.loop.create_future()
             await self._caught_up
 
     def hang_up(self, *, is_heard: bool) -> None:

@@ -1,5 +1,6 @@
 """What the connections of one door share."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ class Site:
 
     application: Application
     bounds: Bounds
+    loop: asyncio.AbstractEventLoop
     now: float = 0.0  # the loop's clock, as of the last tick
     date: str = ""  # as answers tell it, as of then
     heads: Heads[Head] = field(default_factory=Heads)

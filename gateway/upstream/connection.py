@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
                 self.fail(Broken(f"a head of more than {_LONGEST_HEAD} bytes"))
         elif exchange.size > _HIGH:
             self.hold()
-        elif not self._is_paused:  # all of the head has to be in by the first deadline
+        elif not (self._is_paused or self._is_at_end):  # all of the head has to be in by the first deadline
             self._expect_more()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -50,17 +50,12 @@ class HttpExchange:
         self._error: UpstreamFailure | None = None
         self._waiter: asyncio.Future[None] | None = None
 
-    async def head(self) -> None:
-        """Wait for the head."""
-        while not self.has_head:
-            await self._news()
-
     async def piece(self) -> bytes:
         """The next bytes as they came, b"" at the end."""
         while not self._pieces:
             if self.is_whole:
                 return b""
-            await self._news()
+            await self.news()
         piece = self._pieces.popleft()
         self.size -= len(piece)
         if self.size < LOW:
@@ -80,7 +75,7 @@ class HttpExchange:
                     self._channel.hold()
                     await sink.drained()
                 self._channel.read_on()
-                await self._news()
+                await self.news()
         finally:
             self._sink = None
 
@@ -120,7 +115,8 @@ class HttpExchange:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _news(self) -> "asyncio.Future[None]":
+    def news(self) -> "asyncio.Future[None]":
+        """Done when there is more of the answer, or something is wrong with it, which is raised the next time."""
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()

@@ -7,7 +7,6 @@ cancelled for a request or a piece.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -78,7 +77,8 @@ class HttpClient:
         begins = self._loop.time() + self._timeouts.first_byte
         connection.start(request, call.body, exchange, begins, ends)
         try:
-            await exchange.head()
+            while not exchange.has_head:
+                await exchange.news()
         except BaseException:  # cancelled, too
             exchange.close()
             raise
@@ -151,7 +151,7 @@ def _split(method: str, url: str) -> tuple[_Origin, str]:
     host = parts.netloc.rpartition("@")[2]
     return (
         _Origin(parts.hostname, port or (443 if is_tls else 80), is_tls),
-        _lines((f"{method} {target} HTTP/1.1", f"host: {host}")),
+        _checked(f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n", 2),
     )
 
 
@@ -165,12 +165,11 @@ def _head(call: Call, opening: str) -> bytes:
 
 
 def _written(headers: Headers) -> str:
-    return _lines([f"{name}: {value}" for name, value in headers])
+    return _checked("".join([f"{name}: {value}\r\n" for name, value in headers]), len(headers))
 
 
-def _lines(lines: Sequence[str]) -> str:
-    """Lines of a head, each with its end; Broken for a line break in one."""
-    text = "".join([f"{line}\r\n" for line in lines])
-    if text.count("\r") != len(lines) or text.count("\n") != len(lines):
+def _checked(text: str, lines: int) -> str:
+    """The text of so many lines, each with its end; Broken for a line break in one."""
+    if text.count("\r") != lines or text.count("\n") != lines:
         raise Broken("a line break in a header field")
     return text
