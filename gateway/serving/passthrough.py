@@ -22,7 +22,16 @@ from gateway.serving.targets import is_for_admin, require_plain
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Caller
 from gateway.upstream.attempts import Attempts
-from gateway.upstream.client import Call, Exchange, TimedOut, Unreachable, UpstreamFailure, field, read_all
+from gateway.upstream.client import (
+    Call,
+    Exchange,
+    TimedOut,
+    Unreachable,
+    UpstreamFailure,
+    body_at_once,
+    field,
+    read_all,
+)
 from gateway.upstream.retries import Failed, refused, unanswered
 from gateway.wire.fields import Fields
 from gateway.wire.headers import passed_on, passed_through
@@ -164,7 +173,10 @@ async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Re
     lines += f"x-request-id: {trace.request_id}\r\nx-consistency-source: passthrough\r\n"
     has_body = request.method != "HEAD" and exchange.status not in BARE
     if has_body and length is not None and length <= _SHORT:
-        return Answer(exchange.status, body=await read_all(exchange, _SHORT), lines=lines), None
+        body = body_at_once(exchange, _SHORT)
+        if body is None:
+            body = await read_all(exchange, _SHORT)
+        return Answer(exchange.status, body=body, lines=lines), None
     piece = await exchange.piece()
     if trace.quota is not None:
         lines = trace.quota.told_in(lines)

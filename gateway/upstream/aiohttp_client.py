@@ -113,6 +113,10 @@ class AiohttpExchange:
         except (aiohttp.ClientError, OSError) as error:
             raise translate(error) from error
 
+    def at_once(self) -> bytes | None:
+        """Piece by piece."""
+        return None
+
     async def pour(self, sink: Sink) -> None:
         """The rest of the body, piece by piece."""
         while piece := await self.piece():

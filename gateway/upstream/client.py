@@ -88,6 +88,9 @@ class Exchange(Protocol):
     async def piece(self) -> bytes:
         """The next bytes of the body as they come, b"" at its end; UpstreamFailure otherwise."""
 
+    def at_once(self) -> bytes | None:
+        """The rest of the body if all of it is known to be there; None to be read piece by piece."""
+
     async def pour(self, sink: Sink) -> None:
         """The rest of the body into a sink, each piece as it comes, at the sink's pace; UpstreamFailure otherwise."""
 
@@ -106,6 +109,14 @@ class Client(Protocol):
 
     async def aclose(self) -> None:
         """Close every connection."""
+
+
+def body_at_once(exchange: Exchange, limit: int) -> bytes | None:
+    """The whole body if it is there, at most `limit` bytes of it."""
+    body = exchange.at_once()
+    if body is not None and len(body) > limit:
+        raise TooLong(f"a body of more than {limit} bytes")
+    return body
 
 
 async def read_all(exchange: Exchange, limit: int, tell: Callable[[bytes], None] | None = None) -> bytes:

@@ -7,12 +7,12 @@ who waits for what, and what it means when the connection ends.
 import asyncio
 from collections.abc import Callable
 from math import inf
-from typing import cast
+from typing import NamedTuple, cast
 
 import httptools
 
 from gateway.heads import Heads
-from gateway.upstream.client import Broken, TimedOut, Unheard, UpstreamFailure
+from gateway.upstream.client import Broken, TimedOut, Unheard, UpstreamFailure, field
 from gateway.upstream.exchange import HttpExchange
 from gateway.wire.fields import Fields
 
@@ -22,8 +22,17 @@ _TOGETHER = 64 << 10  # bytes up to which head and body of a request are joined 
 _LONGEST_HEAD = 64 << 10
 
 
-# What the head of an answer says: its status and its fields.
-KnownHeads = Heads[tuple[int, Fields]]
+class KnownHead(NamedTuple):
+    """What the head of an answer says."""
+
+    status: int
+    fields: Fields
+    length: (
+        int | None
+    )  # of a body that is a matter of counting, and after which the connection can be used again
+
+
+KnownHeads = Heads[KnownHead]
 
 
 class Connection(asyncio.Protocol):
@@ -130,20 +139,11 @@ class Connection(asyncio.Protocol):
                 self.abort()
             return
         self._received += len(data)
-        error = self._parse(data, exchange)
-        if self._pieces or self._is_at_end:
-            exchange.came(self._body(), is_last=self._is_at_end)
-        if error is not None:
-            self._is_reusable = False
-            if not exchange.is_whole:
-                self.fail(Broken(f"not HTTP: {error}"))
-        elif not exchange.has_head:
-            if self._received > _LONGEST_HEAD:
-                self.fail(Broken(f"a head of more than {_LONGEST_HEAD} bytes"))
-        elif exchange.size > _HIGH:
-            self.hold()
-        elif not (self._is_paused or self._is_at_end):  # all of the head has to be in by the first deadline
-            self._expect_more()
+        body = self._begin(data, exchange) if self._parser is None else None
+        if body is None:
+            self._read(data, exchange)
+        else:
+            exchange.came(body, is_last=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end of the connection is the end of an answer that has no other (RFC 9112, section 6.3)."""
@@ -159,28 +159,53 @@ class Connection(asyncio.Protocol):
         else:
             exchange.break_off(Broken(str(exc) if exc else "the answer broke off"))
 
+    def _read(self, data: bytes, exchange: HttpExchange) -> None:
+        error = self._parse(data, exchange)
+        if self._pieces or self._is_at_end:
+            exchange.came(self._body(), is_last=self._is_at_end)
+        if error is not None:
+            self._is_reusable = False
+            if not exchange.is_whole:
+                self.fail(Broken(f"not HTTP: {error}"))
+        elif not exchange.has_head:
+            if self._received > _LONGEST_HEAD:
+                self.fail(Broken(f"a head of more than {_LONGEST_HEAD} bytes"))
+        elif exchange.size > _HIGH:
+            self.hold()
+        elif not (self._is_paused or self._is_at_end):  # all of the head has to be in by the first deadline
+            self._expect_more()
+
     def _parse(self, data: bytes, exchange: HttpExchange) -> Exception | None:
         """Let the parser say what these bytes are; what is wrong with them."""
-        is_first, parser = self._parser is None, self._parser
-        if parser is None:
-            parser = self._parser = self._parser_for(data, exchange)
+        parser = self._parser
+        assert parser is not None
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             return error
+        is_first = self._received == len(data)
         if is_first and self._fields and exchange.has_head and not self._is_announced:
-            self._heads.keep(data, (exchange.status, exchange.headers))
+            length = _counted(exchange) if self._is_reusable else None
+            self._heads.keep(data, KnownHead(exchange.status, exchange.headers, length))
         return None
 
-    def _parser_for(self, data: bytes, exchange: HttpExchange) -> httptools.HttpResponseParser:
-        """One for an answer that begins so. Of a head that is known it need not tell what it says."""
+    def _begin(self, data: bytes, exchange: HttpExchange) -> bytes | None:
+        """Get ready for an answer that begins so; its body, if its head is known and nothing but that is there.
+
+        Otherwise a parser is needed, which need not tell what a known head says.
+        """
         self._fields = []
-        known = None if exchange.is_head_only else self._heads.find(data)
-        if known is None:
-            return httptools.HttpResponseParser(self)
-        (status, fields), _ = known
-        exchange.begin(status, fields)
-        return httptools.HttpResponseParser(self._rest)
+        found = None if exchange.is_head_only else self._heads.find(data)
+        if found is None:
+            self._parser = httptools.HttpResponseParser(self)
+            return None
+        head, end = found
+        exchange.begin(head.status, head.fields)
+        if head.length == len(data) - end:
+            self._is_at_end = self._is_reusable = True
+            return data[end:]
+        self._parser = httptools.HttpResponseParser(self._rest)
+        return None
 
     def _body(self) -> bytes:
         """What came of the body with what was read last: one piece, so that it goes on as one."""
@@ -241,6 +266,14 @@ class _Rest:
         self.on_message_begin = connection.on_message_begin
         self.on_body = connection.on_body
         self.on_message_complete = connection.on_message_complete
+
+
+def _counted(exchange: HttpExchange) -> int | None:
+    """How long a body is that is as long as its head says (RFC 9112, section 6.3)."""
+    length = field(exchange.headers, "content-length")
+    is_counted = length.isdigit() and not field(exchange.headers, "transfer-encoding")
+    has_body = exchange.status >= 200 and exchange.status not in {204, 304}
+    return int(length) if is_counted and has_body else None
 
 
 def _ends_with_connection(exchange: HttpExchange) -> bool:

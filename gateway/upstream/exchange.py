@@ -62,6 +62,13 @@ class HttpExchange:
             self._channel.read_on()
         return piece
 
+    def at_once(self) -> bytes | None:
+        """The rest of the body, if all of it is there."""
+        if not self.is_whole:
+            return None
+        pieces, self._pieces, self.size = self._pieces, deque(), 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     async def pour(self, sink: Sink) -> None:
         """The rest into a sink, each piece in the moment in which it comes. Nobody wakes up unless the sink is full."""
         while self._pieces:

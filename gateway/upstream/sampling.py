@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.round import Launch
 from gateway.upstream.attempts import Attempts
-from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, field, read_all
+from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, body_at_once, field, read_all
 from gateway.upstream.hedging import Came, Listener, Race
 from gateway.upstream.retries import Allowance, refused, unanswered
 from gateway.upstream.slots import Slots
@@ -163,7 +163,9 @@ async def _hear(
 ) -> tuple[Exchange, bytes]:
     exchange = await upstream.client.send(call)
     try:
-        return exchange, await read_all(exchange, bounds.max_answer, tell if _is_heard(exchange) else None)
+        tell = tell if _is_heard(exchange) else None
+        body = body_at_once(exchange, bounds.max_answer) if tell is None else None
+        return exchange, await read_all(exchange, bounds.max_answer, tell) if body is None else body
     finally:
         exchange.close()
 

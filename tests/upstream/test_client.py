@@ -27,6 +27,7 @@ from gateway.upstream.client import (
 )
 from gateway.upstream.http_client import HttpClient
 from tests.doubles.redis_server import free_port
+from tests.doubles.waiting import until
 from tests.upstream.raw_server import (
     Connection,
     Play,
@@ -179,6 +180,41 @@ async def test_a_head_after_which_another_was_announced(client: Client) -> None:
 
     async with open_raw(play) as raw:
         assert (200, b"two") == await ask(client, raw.url)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 30])
+async def test_a_known_head_whose_body_comes_late(cut: int) -> None:
+    """Wherever the bytes of an answer are cut whose head is known, it is the same one, and its connection is kept."""
+    answer, client = response(b"hello"), HttpClient(PATIENT)
+    late = asyncio.Event()
+
+    async def play(connection: Connection) -> None:
+        for number in range(4):
+            await connection.request()
+            await connection.send(answer[: len(answer) - cut * (number == 2)])
+            if number == 2 and cut:
+                await late.wait()
+                await connection.send(answer[-cut:])
+
+    async with open_raw(play) as raw:
+        assert [(200, b"hello")] * 2 == [await ask(client, raw.url) for _ in range(2)]
+        asking = asyncio.create_task(ask(client, raw.url))
+        connection = await raw.connection(0)
+        await until(lambda: len(connection.requests) == 3)
+        late.set()
+        assert [(200, b"hello")] * 2 == [await asking, await ask(client, raw.url)]
+        assert [4] == raw.requests
+        await client.aclose()
+
+
+async def test_a_known_head_with_more_than_its_body() -> None:
+    """What comes after the body of an answer whose head is known is nobody's, and ends the connection's use."""
+    answer, client = response(b"hello"), HttpClient(PATIENT)
+    async with open_raw(keeping(answer, answer, answer + b"HTTP/1.1 200"), keeping(response(b"new"))) as raw:
+        assert [(200, b"hello")] * 3 == [await ask(client, raw.url) for _ in range(3)]
+        assert (200, b"new") == await ask(client, raw.url)
+        assert [3, 1] == raw.requests
+        await client.aclose()
 
 
 async def test_a_known_head_with_a_body_that_breaks_off(client: Client) -> None:
