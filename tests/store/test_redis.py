@@ -245,6 +245,18 @@ async def test_what_is_no_pin_bars_no_key(
     assert [False, False] == [store.is_degraded for store in two]
 
 
+async def test_pins_of_another_format_are_left_alone(two: Sequence[RedisStore], raw: Redis) -> None:
+    """What gateways of an older or a newer version have pinned under the same key is neither taken nor destroyed."""
+    foreign = {"scg:pin0:{a}": b"scg0 older", "scg:pin2:{a}": b"scg2 newer"}
+    for name, stored in foreign.items():
+        await raw.set(name, stored)
+    assert [None, None] == await bodies(two)
+    assert ONE is await two[0].pin("a", ONE, 60)
+    await two[1].replace("a", OTHER, 60)
+    await two[0].delete("a")
+    assert list(foreign.values()) == [await raw.get(name) for name in foreign]
+
+
 async def test_a_pin_without_an_end_is_one(redis_server: RedisServer, raw: Redis) -> None:
     """A pin whose end an operator took away holds."""
     async with open_store(redis_server.url) as store:
