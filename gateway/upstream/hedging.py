@@ -43,8 +43,9 @@ class Race:
             other = None if leading.done() or self._heard.done() else second()
             if other is None:
                 return Ended(await leading, first)
-            self._ask(other)
+            following = self._ask(other)
             winner = await self._winner()
+            (following if winner is first else leading).cancel()
             came = await self._running[winner]
             is_won = isinstance(came[0], Sample)
             return Ended(came, winner, ("won" if winner is other else "lost") if is_won else "failed")

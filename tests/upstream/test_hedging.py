@@ -9,6 +9,7 @@ from gateway.core.ballot import Abstention, Reply, Sample
 from gateway.upstream.hedging import Came, Listener, Race
 from gateway.upstream.pool import Pool
 from gateway.upstream.upstream import Upstream
+from tests.doubles.waiting import until
 from tests.upstream.pools import many, pool_of
 
 AT_ONCE, NEVER = 0.0, 30.0
@@ -101,6 +102,7 @@ async def test_who_is_heard_first_goes_on_alone() -> None:
         stage.ears[stage.second](0, b"b")
         stage.ears[stage.first](0, b"a")
         stage.ears[stage.second](0, b"c")
+        await until(lambda: stage.cancelled == [stage.first])
         came = stage.end(stage.second)
         assert (came, stage.second, "won") == await racing
         assert ([b"b", b"c"], [stage.first]) == (stage.heard, stage.cancelled)
