@@ -174,12 +174,11 @@ class Metrics:
         ).labels()
 
     def _foresee(self) -> None:
-        for result in ("hit_memory", "hit_redis", "miss", "joined", "bypass", "error"):
-            self._cache.labels(result)
+        looked_up = ("hit_memory", "hit_redis", "miss", "joined", "bypass", "error")
+        self._looked_up = {result: self._cache.labels(result) for result in looked_up}
         for result in ("won", "lost", "refused"):
             self._pins.labels(result)
-        for kind in ("returned", "spent"):
-            self._tokens.labels(kind)
+        self._returned, self._spent = self._tokens.labels("returned"), self._tokens.labels("spent")
         for result in HEDGED:
             self._hedges.labels(result)
         for source in ("vote", "cache", "joined", "reference", "single", "passthrough"):
@@ -243,7 +242,7 @@ class Metrics:
 
     def cache(self, result: str) -> None:
         """Count a look-up: hit_memory, hit_redis, miss, joined, bypass or error."""
-        self._cache.labels(result).inc()
+        self._looked_up[result].inc()
 
     def shed(self, model: str, policy: str) -> None:
         """Count a round for which pressure left one sample."""
@@ -251,7 +250,7 @@ class Metrics:
 
     def returned(self, tokens: int, tenant: str = "") -> None:
         """Count completion tokens given to a client, and to a tenant where there are some."""
-        self._tokens.labels("returned").inc(tokens)
+        self._returned.inc(tokens)
         if tenant:
             self._tenant_tokens.labels(tenant, "returned").inc(tokens)
 
@@ -269,7 +268,7 @@ class Metrics:
         for counter, number in zip(self._of_rounds(record).fates, fates, strict=True):
             if number:
                 counter.inc(number)
-        self._tokens.labels("spent").inc(record.tokens)
+        self._spent.inc(record.tokens)
 
     def round(self, record: RoundRecord) -> None:
         """Count a round that has ended."""
@@ -317,7 +316,7 @@ class Metrics:
         fate = "ballot" if isinstance(outcome, Sample) else "abstained"
         self._samples.labels(model, policy, fate).inc()
         if isinstance(outcome, Sample):
-            self._tokens.labels("spent").inc(outcome.reply.tokens)
+            self._spent.inc(outcome.reply.tokens)
 
     def pairs(self, pairs: Pairs) -> None:
         """Count pairs of answers to one question that were compared."""
