@@ -8,10 +8,16 @@ from gateway.audit.find.advice import advise, cautions, check_passes
 from gateway.audit.find.findings import find
 from gateway.audit.heard import Heard, Missed
 from gateway.audit.spec import ALONE, APART, KINDS, MIXED, TOGETHER
-from gateway.core.ballot import Extracted
+from gateway.core.ballot import Extracted, Sample
 from tests.audit.hearing import findings, head_of, hear, spec_of
 
 SAME = ["a"]
+
+
+def replace_reply(sample: Sample, finish: str) -> Sample:
+    return replace(sample, reply=sample.reply._replace(finish=finish))
+
+
 HALF = ["a", "b"]  # turn by turn
 
 
@@ -192,6 +198,20 @@ def test_several_texts_alone_are_told_of() -> None:
     """Where one at a time does not give one text, the batch is not the whole story, or the audit was not alone."""
     found = findings(spec_of(3), {ALONE: [["a", "b", "a"]] * 3, APART: [SAME] * 3})
     assert any("Asked one at a time there were several texts" in note for note in cautions(found))
+
+
+def test_answers_that_were_cut_are_told_of() -> None:
+    """Where most answers end at their length, the figure is of their beginnings."""
+    spec = spec_of(1)
+    cut = [
+        replace(each, sample=replace_reply(each.sample, "length"))
+        for each in hear(spec, {ALONE: [SAME], APART: [SAME]})
+        if isinstance(each, Heard)
+    ]
+    assert any(
+        "6 of 6 answers of apart @4 were cut by their length" in note
+        for note in cautions(find(head_of(spec), cut))
+    )
 
 
 def test_a_load_that_was_not_reached_is_told() -> None:

@@ -164,6 +164,11 @@ def _of_the_figures(findings: Findings) -> Iterator[str]:
             " shares batches with the audit, or batches are not the only cause."
         )
     loaded = findings.headline
+    if loaded is not None and loaded.cut * 2 > loaded.answers:
+        yield (
+            f"{loaded.cut} of {loaded.answers} answers of {loaded.name} were cut by their length (--max-tokens): what"
+            " would have differed later was not seen."
+        )
     if loaded is not None and loaded.spoiled:
         unread = f"{loaded.spoiled} of {loaded.answers} answers of {loaded.name} could not be read"
         yield f"{unread}, and agree with nothing."

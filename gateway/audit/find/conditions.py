@@ -41,6 +41,7 @@ class Condition:
     answers: int
     missed: int
     spoiled: int
+    cut: int  # by their length
     late: int
     in_flight: float
     text: Rate | None
@@ -78,6 +79,7 @@ def condition(phase: Phase, answers: ByPrompt, alone: ByPrompt, misses: Mapping[
         answers=len(all_of_them),
         missed=len(shots & misses.keys() - {each.shot for each in all_of_them}),
         spoiled=sum(each.answer is None for each in all_of_them),
+        cut=sum(each.sample.reply.finish == "length" for each in all_of_them),
         late=sum(each.late for each in all_of_them),
         in_flight=median(each.in_flight for each in all_of_them) if all_of_them else 0.0,
         text=rate(text[0] for text, _ in pairs),

@@ -10,7 +10,7 @@ from gateway.audit.find.findings import Findings
 from gateway.audit.report.charts import charts
 from gateway.audit.report.examples import examples, prompts
 from gateway.audit.report.tables import tables
-from gateway.audit.spec import MIXED
+from gateway.audit.spec import ALONE, APART, LANE, MIXED, TOGETHER
 
 _NOTE = (
     "Copies sent together share a batch and agree with each other, not with tomorrow's copy. So they are never counted"
@@ -85,12 +85,17 @@ def _how(findings: Findings) -> Iterator[str]:
     settings = f"temperature {spec.temperature:g}, seed {spec.seed}, at most {spec.max_tokens} tokens"
     levels = ", ".join(map(str, spec.concurrencies))
     yield "<h2>How it was asked</h2><ul>"
+    kinds = {
+        LANE: f"{spec.alone} copies of each on the reference lane, one request at a time.",
+        ALONE: f"{spec.alone} copies of each, one request at a time.",
+        TOGETHER: f"as many copies of one prompt at once as may be in flight ({levels}).",
+        MIXED: f"{spec.rounds} rounds of {spec.round_size} copies at once, {spec.highest} requests in flight.",
+        APART: f"{spec.copies} copies of each, one at a time, {spec.gap:g} s and more apart, in changing order.",
+    }
+    asked = {each.kind for each in findings.conditions}
     for line in (
         f"{len(spec.prompts)} prompts, {settings}; {salt}.",
-        f"alone: {spec.alone} copies of each, one request at a time.",
-        f"together: as many copies of one prompt at once as may be in flight ({levels}).",
-        f"mixed: {spec.rounds} rounds of {spec.round_size} copies at once, {spec.highest} requests in flight.",
-        f"apart: {spec.copies} copies of each, one at a time, {spec.gap:g} s and more apart, in changing order.",
+        *(f"{kind}: {told}" for kind, told in kinds.items() if kind in asked),
         f"Answers are compared by `{spec.answer}`; one that cannot be read agrees with nothing.",
     ):
         yield f"<li>{escape(line)}</li>"
