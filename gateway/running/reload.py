@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 
 from gateway.settings.errors import ConfigError
-from gateway.settings.model import Settings
+from gateway.settings.model import CacheSettings, Settings
 
 _LOG = logging.getLogger(__name__)
 
@@ -13,7 +13,7 @@ Load = Callable[[], Settings]
 
 # What holds for the life of a process: where it listens, what it is made of, and where its pins are.
 _FIXED = ("host", "port", "workers", "ledger", "log")
-_FIXED_OF_CACHE = ("url", "memory", "timeout", "prefix", "ca_file")
+_FIXED_OF_CACHE = tuple(each.name for each in fields(CacheSettings) if each.name != "ttl")
 
 
 def reread(load: Load, running: Settings) -> Settings | None:

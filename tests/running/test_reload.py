@@ -123,8 +123,9 @@ async def test_requests_go_on_through_many_reloads(tmp_path: Path) -> None:
 
 def test_what_needs_a_restart() -> None:
     """Where it listens and where its pins are; not how long they live, nor that any port would do."""
-    found = Settings(upstreams=BASE.upstreams, port=1, cache=CacheSettings(url="redis://a", ttl=1))
-    assert ["port", "cache.url"] == needs_restart(BASE, found)
+    cache = CacheSettings(url="redis://a", ttl=1, ca_file="ca.pem")
+    found = Settings(upstreams=BASE.upstreams, port=1, cache=cache)
+    assert ["port", "cache.url", "cache.ca_file"] == needs_restart(BASE, found)
     assert [] == needs_restart(BASE, Settings(upstreams=BASE.upstreams, port=0, cache=CacheSettings(ttl=1)))
 
 
