@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from gateway.core.policy import PRESETS
 from gateway.settings.model import CacheSettings
 from tests.doubles import processes
 from tests.doubles.gateway import HELLO, Client, Got, open_gateway
-from tests.doubles.redis_server import RedisServer
+from tests.doubles.redis_server import RedisServer, skip_without_redis
+from tests.doubles.redis_servers import Cluster, Watched, open_cluster, open_watched
 from tests.doubles.upstream import HANG, Upstream, open_upstream
 from tests.doubles.waiting import until
 from tests.store.relay import open_relay
@@ -246,6 +247,24 @@ async def test_subscriptions_that_are_killed_lose_nothing(redis_server: RedisSer
         got = await asyncio.gather(leading, waiting)
         assert ["42", "42"] == [each.content for each in got]
         assert 2 == len(upstream.seen)
+
+
+@pytest.mark.parametrize("opened", [open_cluster, open_watched], ids=["cluster", "sentinels"])
+async def test_one_vote_however_redis_is_deployed(
+    tmp_path: Path, opened: Callable[[Path], AbstractContextManager[Cluster | Watched]]
+) -> None:
+    """On a cluster and behind sentinels, a hundred requests for ten questions at two gateways run ten votes."""
+    skip_without_redis()
+    with opened(tmp_path) as redis:
+        cache = CacheSettings(url=redis.url, timeout=30)
+        async with (
+            open_upstream("42") as upstream,
+            open_gateway(upstream, cache=cache) as first,
+            open_gateway(upstream, cache=cache) as other,
+        ):
+            got = await asyncio.gather(*((first, other)[at % 2].chat(seed=at // 10) for at in range(100)))
+        assert ({200}, 20) == ({each.status for each in got}, len(upstream.seen))
+        assert 10 == len({each.body for each in got})
 
 
 async def test_a_leader_that_is_killed_is_replaced(redis_server: RedisServer, tmp_path: Path) -> None:
