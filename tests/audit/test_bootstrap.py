@@ -35,7 +35,15 @@ def test_equal_shares_are_not_certain(share: float, prompts: int) -> None:
     assert found.low < found.high
 
 
-@pytest.mark.parametrize("shares", [(0.0, 1.0, 1.0), (0.2, 0.9, 1.0, 0.4), (0.0, 0.0, 0.0, 1.0, 1.0)])
+@pytest.mark.parametrize("odd", [1, 4])
+def test_a_few_odd_prompts_are_not_drawn_from(odd: int) -> None:
+    """With so few that differ a bootstrap would say that there are hardly any; Wilson's interval is for all cases."""
+    found = rate([1.0] * 30 + [0.5] * odd)
+    assert found is not None
+    assert wilson(found.value, 30 + odd)[0] == found.low
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), (0.9, 0.91, 0.95, 0.97, 0.99, 1.0)])
 def test_the_interval_is_the_exact_bootstrap_s(shares: tuple[float, ...]) -> None:
     """Against all n^n draws: the drawn quantiles are within what 2000 draws can be off (five standard errors)."""
     means = sorted(fmean(draw) for draw in product(shares, repeat=len(shares)))

@@ -1,5 +1,6 @@
 """Means over prompts, with their intervals. The prompt is the unit: copies of one are never independent cases."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ from gateway.core.interval import wilson
 
 _RESAMPLES = 2000
 _TAIL = 0.025  # on each side
+_FEW = 5  # prompts unlike the others, below which they cannot be drawn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,16 @@ class Rate:
 def rate(shares: Iterable[float | None]) -> Rate | None:
     """The mean of the prompts' shares; None where no prompt has one.
 
-    The interval is the percentile bootstrap over prompts (Efron 1979). Where every prompt has the same share it would
-    have no width, however few they are; there it is Wilson's for as many independent cases.
+    The interval is the percentile bootstrap over prompts (Efron 1979). Where all prompts but a few have the same share
+    it knows next to nothing of the others, and where all have, it has no width; there the interval is Wilson's for as
+    many independent cases, which is wider than need be for shares that are no plain yes or no.
     """
     known = [share for share in shares if share is not None]
     if not known:
         return None
     value = fmean(known)
-    low, high = wilson(value, len(known)) if len(set(known)) == 1 else _percentiles(known)
+    usual = Counter(known).most_common(1)[0][1]
+    low, high = wilson(value, len(known)) if len(known) - usual < _FEW else _percentiles(known)
     return Rate(value, min(low, value), max(high, value), len(known))
 
 
