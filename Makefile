@@ -1,4 +1,4 @@
-.PHONY: help demo test test-vllm check format bench dashboard clean
+.PHONY: help demo test test-chaos test-vllm check format bench dashboard clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/'
@@ -10,6 +10,10 @@ demo:  ## Set up, start the PyTorch backend and the gateway on http://127.0.0.1:
 test:  ## Set up and run all tests (ARGS="-k NAME" for some)
 	@scripts/setup backend,dev redis-server prometheus chromium openssl
 	@.venv/bin/python -m pytest $(ARGS)
+
+test-chaos:  ## Break everything around the gateway while 200 clients ask (two minutes)
+	@scripts/setup backend,dev redis-server
+	@.venv/bin/python -m pytest tests/chaos -m chaos $(ARGS)
 
 test-vllm:  ## Set up a real vLLM on the CPU and test the gateway in front of it (minutes)
 	@scripts/setup backend,dev
