@@ -23,13 +23,14 @@ _LONGEST_HEAD = 64 << 10
 
 
 class KnownHead(NamedTuple):
-    """What the head of an answer says."""
+    """What the head of an answer says.
+
+    `length` is that of a body which is a matter of counting, and after which the connection can be used again.
+    """
 
     status: int
     fields: Fields
-    length: (
-        int | None
-    )  # of a body that is a matter of counting, and after which the connection can be used again
+    length: int | None
 
 
 KnownHeads = Heads[KnownHead]
