@@ -22,6 +22,7 @@ from gateway.settings.model import Settings
 from gateway.telemetry.logs import open_log
 from gateway.telemetry.siblings import Siblings
 
+_SETTLED = 1.0  # seconds after which what was made for the start is gone
 _SELDOM = 10_000  # objects in containers, more than were freed, after which the collector looks for cycles
 _LOG = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Process:
                 return 2
             self._status = told_of_address(address)
             _LOG.info("%s", self._status)
-            _spare_the_collector()
+            asyncio.get_running_loop().call_later(_SETTLED, _spare_the_collector)
             self._herald.ready(self._status)
             await stop.asked.wait()
         self._herald.stopping()
