@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import guard, tables
 from benchmarks.machine import Quiet, describe_machine, describe_versions
-from benchmarks.page import keep
+from benchmarks.page import keep, publish
 from benchmarks.peers import Peers
 from benchmarks.processes import BenchError
 from benchmarks.profiling import profile
@@ -22,7 +22,7 @@ from benchmarks.turns import FULL, NAMES, QUICK, measure
 _PEERS = Path(__file__).resolve().parents[2] / "shared/peers"
 _EXAMPLES = """\
 examples:
-  make bench                                       everything, about 15 minutes
+  make bench                                       everything, about 15 minutes, into docs/benchmarks.md
   make bench ARGS=--quick                          everything in short, about 2 minutes
   make bench ARGS="--only hit floor-cache"         these two, at all numbers of connections
   make bench ARGS="--only endurance"               1,000,000 hits: does memory grow?
@@ -85,11 +85,11 @@ def _run(arguments: argparse.Namespace, words: Sequence[str]) -> int:
         found = _empty(arguments.name or _name(arguments), words)
         with Peers(arguments.peers, found.notes) as peers:
             measure(servers, peers, plan, Quiet(patience=20 if arguments.quick else 60), found)
-        _tell(found)
+        _tell(found, is_whole=not (arguments.only or arguments.quick))
         return 0 if arguments.only else _guard(servers, is_update=False)
 
 
-def _tell(found: Results) -> None:
+def _tell(found: Results, *, is_whole: bool) -> None:
     parts = (
         tables.load_table(found),
         tables.stream_table(found),
@@ -97,7 +97,11 @@ def _tell(found: Results) -> None:
         tables.rest(found),
     )
     print("\n" + "\n\n".join(parts) + "\n")
-    print(f"kept as benchmarks/results/{keep(found).name}")
+    path = keep(found)
+    print(f"kept as benchmarks/results/{path.name}")
+    if is_whole:
+        publish(path)
+        print("and shown in docs/benchmarks.md")
 
 
 def _guard(servers: Servers, *, is_update: bool) -> int:

@@ -6,6 +6,8 @@ from benchmarks import results, tables
 from benchmarks.chart import chart
 from benchmarks.results import Results
 
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs/benchmarks.md"
+
 _HEAD = """\
 # Benchmarks
 
@@ -31,7 +33,7 @@ _METHOD = """\
   bounded patience.
 - **CPU µs/request** is user and system time of the subject's whole process group (`/proc/PID/stat`) over the run,
   divided by the requests. It is the steadiest figure, and the one that most goals are about.
-- **The gateway** is `scg serve` with one worker, default settings and metrics on, but for what the mode is about:
+- **The gateway** is `scg serve` with one worker, default settings, log and metrics on, but for what the mode is about:
   `when: deterministic` and a sampled request to be passed through, `k: 1`, `stop: all`, or Redis without the layer
   in memory. *no cache* is `cache-control: no-store`. Before a mode is measured, `x-consistency-source` is checked to
   be what the mode is called; *upstream calls* are counted by the gateway itself.
@@ -70,6 +72,11 @@ def page(found: Results | None, stem: str) -> str:
         return f"{_HEAD}\n{_NOTHING}\n{_METHOD}"
     picture = f"![CPU per request](../benchmarks/results/{stem}.svg)\n\n" if chart(found) else ""
     return f"{_HEAD}\n{picture}{_figures(found)}\n{_METHOD}"
+
+
+def publish(path: Path | None) -> None:
+    """Write docs/benchmarks.md from a kept run, or without figures."""
+    DOCUMENT.write_text(page(results.read(path) if path else None, path.stem if path else ""))
 
 
 def _figures(found: Results) -> str:

@@ -7,15 +7,13 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from benchmarks import results  # noqa: E402  only importable from here on
-from benchmarks.page import page  # noqa: E402
-
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs/benchmarks.md"
+from benchmarks.page import DOCUMENT, publish  # noqa: E402
 
 
 def main() -> int:
     """Write the page."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else results.latest()
-    DOCUMENT.write_text(page(results.read(path) if path else None, path.stem if path else ""))
+    publish(path)
     print(f"{DOCUMENT.name} from {path.name if path else 'nothing: no full run is kept yet'}")
     return 0
 

@@ -1,6 +1,7 @@
 """What a run of the benchmarks found, as it is written to benchmarks/results/."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,6 +117,12 @@ def read(path: Path) -> Results:
 
 def latest() -> Path | None:
     """The newest that is fit to be shown, by the date inside: a day may have several."""
-    kept = {path: read(path) for path in FOLDER.glob("*.json")}
+    kept = dict(_kept())
     whole = (path for path, found in kept.items() if found.name not in UNFIT)
     return max(whole, key=lambda path: kept[path].date, default=None)
+
+
+def _kept() -> Iterator[tuple[Path, Results]]:
+    for path in FOLDER.glob("*.json"):
+        with suppress(msgspec.ValidationError):  # other benchmarks keep theirs here as well
+            yield path, read(path)

@@ -71,6 +71,7 @@ def test_a_run_is_kept_with_its_tables_and_read_again(
 
 def test_only_whole_runs_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FOLDER", tmp_path)
+    (tmp_path / "2026-01-03-chaos.json").write_text('{"date": "2026-01-03", "memory": [1]}')  # another's
     assert results.latest() is None
     for name, date in (("full", "2026-01-02T01"), ("quick", "2026-01-02T03"), ("h100", "2026-01-02T02")):
         found = made({})
