@@ -15,6 +15,7 @@ from typing import Any
 from gateway.audit.heard import Heard, Missed, Outcome
 from gateway.audit.schedule import Group, Shot
 from gateway.audit.spec import Prompt, Spec
+from gateway.calling.lines import Unreadable, append, as_line, read_text, whole_lines
 from gateway.core.ballot import Extracted, Reply, Sample
 
 _VERSION = 1
@@ -48,38 +49,27 @@ class Journal:
         """Start the file; JournalError if it is there already."""
         try:
             with self.path.open("x", encoding="utf-8") as file:
-                file.write(_line({"audit": _VERSION} | asdict(head)))
+                file.write(as_line({"audit": _VERSION} | asdict(head)))
         except OSError as error:
             raise JournalError(f"{self.path}: {error.strerror}") from error
 
     def append(self, outcome: Outcome) -> None:
         """Add one outcome, whole or not at all as far as that is in our hands."""
-        line = _line(_as_json(outcome))
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
-            file.write(line)
+        line = as_line(_as_json(outcome))
+        with self._lock:
+            append(self.path, line)
 
 
 def read_journal(path: Path) -> tuple[Head, list[Outcome]]:
     """What the file says, without a last line that was cut off; JournalError names a line that cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise JournalError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    lines = text[: text.rfind("\n") + 1].splitlines()
+        lines = whole_lines(read_text(path))
+    except Unreadable as error:
+        raise JournalError(str(error)) from error
     if not lines:
         raise JournalError(f"{path}: is empty")
     head = _read(path, 1, lines[0], _head)
     return head, [_read(path, number, line, _outcome) for number, line in enumerate(lines[1:], 2)]
-
-
-def mend(path: Path) -> None:
-    """Take away a last line in which the journal's writer was cut off; JournalError if that cannot be."""
-    try:
-        text = path.read_bytes()
-        if text and not text.endswith(b"\n"):
-            path.write_bytes(text[: text.rfind(b"\n") + 1])
-    except OSError as error:
-        raise JournalError(f"{path}: {error.strerror}") from error
 
 
 def whole_groups(groups: Iterable[Group], outcomes: Sequence[Outcome]) -> dict[Shot, Heard]:
@@ -94,10 +84,6 @@ def whole_groups(groups: Iterable[Group], outcomes: Sequence[Outcome]) -> dict[S
             came = (launches[shot][max(common)] for shot in group)
             found |= {outcome.shot: outcome for outcome in came if isinstance(outcome, Heard)}
     return found
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":")) + "\n"
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:

@@ -25,16 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     from gateway.audit.ask.target import Unusable
     from gateway.audit.journal import JournalError
     from gateway.audit.prompts import PromptsError
+    from gateway.calling.lines import Unreadable, keep_aside
 
     try:
         options = _options(arguments)
-        if arguments.fresh and not arguments.dry_run:
-            _keep_aside(options.journal)
+        if arguments.fresh and not arguments.dry_run and (aside := keep_aside(options.journal)):
+            _say(f"kept {options.journal} as {aside}")
         ended = _conduct(options)
         if options.dry_run or not options.journal.exists():
             return ended
         findings = _report(arguments, options)
-    except (PromptsError, JournalError, Unusable) as error:
+    except (Unreadable, PromptsError, JournalError, Unusable) as error:
         return _fail(str(error))
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
@@ -45,9 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _conduct(options: "Options") -> int:
     """Ask all that is left; the exit code that what ended it early asks for, or 0."""
-    from gateway.audit.ask.pace import Spent
     from gateway.audit.ask.run import Stopped
     from gateway.audit.ask.session import begun, conduct
+    from gateway.calling.pace import Spent
 
     before = begun(options)
     try:
@@ -141,35 +142,18 @@ def _options(arguments: argparse.Namespace) -> "Options":
 
 
 def _prompts(arguments: argparse.Namespace) -> "tuple[Prompt, ...]":
-    from gateway.audit.prompts import BUILT_IN, PromptsError, built_in, read_prompts
+    from gateway.audit.prompts import BUILT_IN, built_in, read_prompts
+    from gateway.calling.lines import read_text
     from gateway.upstream.engines import CHAT, COMPLETIONS
 
     path = COMPLETIONS if arguments.endpoint == "completions" else CHAT
     if arguments.prompts is None:
         return built_in(arguments.prompt_count or BUILT_IN, path)
-    try:
-        text = arguments.prompts.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise PromptsError(
-            f"{arguments.prompts}: is not UTF-8 ({error.reason} at byte {error.start})"
-        ) from error
-    except OSError as error:
-        raise PromptsError(f"{arguments.prompts}: {error.strerror}") from error
+    text = read_text(arguments.prompts)
     prompts, notices = read_prompts(text, str(arguments.prompts), path)
     for notice in notices:
         _say(notice)
     return prompts[: arguments.prompt_count]
-
-
-def _keep_aside(journal: Path) -> None:
-    """Rename what is there, to the first free name."""
-    if not journal.exists():
-        return
-    number = 1
-    while (aside := journal.with_suffix(f".{number}.jsonl")).exists():
-        number += 1
-    journal.rename(aside)
-    _say(f"kept {journal} as {aside}")
 
 
 def _named(out: Path, ending: str) -> Path:

@@ -1,13 +1,11 @@
 """The flags of `scg audit`, and what each of them takes."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from gateway.audit.spec import KINDS, Spec
 from gateway.cli.arguments import describe
-from gateway.core.policy_fields import PolicyError, parse_field
-from gateway.settings.urls import parse_upstream_url
+from gateway.cli.flag_values import answer, header, number, share, url, whole
 
 _TEXT = """\
 Ask the same prompts again and again - alone, in copies at once, among others, apart - and report how often the
@@ -36,14 +34,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "urls",
         nargs="+",
         metavar="URL",
-        type=_url,
+        type=url,
         help="the server, with or without /v1; several are replicas",
     )
     parser.add_argument("--model", default="", metavar="M", help="the model (the only one listed)")
     parser.add_argument(
         "--reference",
         metavar="URL",
-        type=_url,
+        type=url,
         help="a reference lane: policies that use one are tried with its answers (those that came alone)",
     )
     _add_what(parser.add_argument_group("what is asked"))
@@ -58,23 +56,23 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         metavar="FILE",
         help="one prompt a line, or JSON lines with messages or prompt (built in)",
     )
-    group.add_argument("--prompt-count", type=_whole(1), metavar="N", help="only the first N prompts (all)")
+    group.add_argument("--prompt-count", type=whole(1), metavar="N", help="only the first N prompts (all)")
     group.add_argument(
         "--answer",
         default=_DEFAULT.answer,
-        type=_answer,
+        type=answer,
         metavar="RULE",
         help="how answers are compared, as a policy's `answer`: text, json, number, … (%(default)s)",
     )
     group.add_argument(
         "--max-tokens",
-        type=_whole(1),
+        type=whole(1),
         default=_DEFAULT.max_tokens,
         metavar="N",
         help="of an answer (%(default)s)",
     )
     group.add_argument(
-        "--temperature", type=_number(0), default=_DEFAULT.temperature, metavar="T", help="(%(default)s)"
+        "--temperature", type=number(0), default=_DEFAULT.temperature, metavar="T", help="(%(default)s)"
     )
     group.add_argument(
         "--seed", type=int, default=_DEFAULT.seed, metavar="N", help="of every copy (%(default)s)"
@@ -82,7 +80,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--vary-seed", action="store_true", help="copy i samples with seed + i")
     group.add_argument(
         "--copies",
-        type=_whole(2),
+        type=whole(2),
         default=_DEFAULT.copies,
         metavar="N",
         help="of each prompt apart, at each concurrency; a policy of k needs 2 k (%(default)s)",
@@ -103,7 +101,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--gap",
-        type=_number(0),
+        type=number(0),
         default=_DEFAULT.gap,
         metavar="S",
         help="seconds between copies apart (%(default)s)",
@@ -120,20 +118,20 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rate",
-        type=_number(0),
+        type=number(0),
         default=8.0,
         metavar="R",
         help="requests a second at most, 0 for no bound (%(default)s)",
     )
     group.add_argument(
         "--max-requests",
-        type=_whole(1),
+        type=whole(1),
         default=2000,
         metavar="N",
         help="in all, those that are sent again included (%(default)s)",
     )
     group.add_argument(
-        "--timeout", type=_number(1), default=600.0, metavar="S", help="seconds for one answer (%(default)s)"
+        "--timeout", type=number(1), default=600.0, metavar="S", help="seconds for one answer (%(default)s)"
     )
     group.add_argument(
         "--api-key-env",
@@ -145,7 +143,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--header",
         action="append",
         default=[],
-        type=_header,
+        type=header,
         metavar="NAME:VALUE",
         help="sent with every request; may be repeated",
     )
@@ -173,60 +171,17 @@ def _add_report(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--fail-under",
-        type=_share,
+        type=share,
         metavar="X",
         help="exit code 1 if two copies apart have the same answer less often",
     )
     group.add_argument(
-        "--target", type=_share, metavar="X", help="what the recommendation aims at (--fail-under, else 0.99)"
+        "--target", type=share, metavar="X", help="what the recommendation aims at (--fail-under, else 0.99)"
     )
 
 
-def _url(text: str) -> str:
-    try:
-        return parse_upstream_url(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{error}, got {text!r}") from error
-
-
-def _answer(text: str) -> str:
-    try:
-        return str(parse_field("answer", text))
-    except PolicyError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _whole(low: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < low:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {low}, got {text!r}")
-        return int(text)
-
-    return parse
-
-
-def _number(low: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not low <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"expected a number of at least {low:g}, got {text!r}")
-        return value
-
-    return parse
-
-
-def _share(text: str) -> float:
-    value = _number(0)(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
-    return value
-
-
 def _levels(text: str) -> tuple[int, ...]:
-    return tuple(sorted({_whole(1)(each.strip()) for each in text.split(",")}))
+    return tuple(sorted({whole(1)(each.strip()) for each in text.split(",")}))
 
 
 def _phases(text: str) -> tuple[str, ...]:
@@ -235,10 +190,3 @@ def _phases(text: str) -> tuple[str, ...]:
         if each not in KINDS:
             raise argparse.ArgumentTypeError(f"no phase {each!r}; known: {', '.join(KINDS)}")
     return tuple(kind for kind in KINDS if kind in wanted)
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon or not name.strip() or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"expected NAME:VALUE, got {text!r}")
-    return name.strip(), value.strip()

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.heard import Heard, Missed
-from gateway.audit.journal import Journal, JournalError, mend, read_journal, whole_groups
+from gateway.audit.journal import Journal, JournalError, read_journal, whole_groups
 from gateway.audit.schedule import schedule
 from gateway.audit.spec import ALONE, APART, KINDS, MIXED, TOGETHER
+from gateway.calling.lines import mend
 from tests.audit.hearing import head_of, hear, spec_of
 
 SPEC = spec_of(2, kinds=KINDS)

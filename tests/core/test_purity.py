@@ -35,7 +35,9 @@ IMPURE_CALLS = frozenset(
 # What a package may not import, by the first name below `gateway`. `core` has a rule of its own.
 EDGES = frozenset({"app", "cli", "serving", "__main__"})
 NOT_FOR = {
-    "audit": EDGES | {"door", "store", "telemetry"},
+    "audit": EDGES | {"bulk", "door", "store", "telemetry"},
+    "bulk": EDGES | {"door", "store", "telemetry"},
+    "calling": EDGES | {"audit", "bulk", "door", "store", "telemetry"},
     "door": EDGES | {"core", "settings", "store", "telemetry", "upstream", "wire"},
     "errors": EDGES,
     "extraction": EDGES,

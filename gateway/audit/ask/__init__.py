@@ -1,1 +1,1 @@
-"""Asks what an audit wants to know: one request, how fast, all of them, of whom."""
+"""Asks what an audit wants to know: one request, all of them, of whom."""

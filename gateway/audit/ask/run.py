@@ -7,17 +7,16 @@ from itertools import count
 from typing import Protocol
 
 from gateway.audit.ask.once import Busy, Nothing, Said, Server, ask_once
-from gateway.audit.ask.pace import Pace, Spent
 from gateway.audit.heard import Heard, Missed, Outcome
 from gateway.audit.journal import Head, Journal
 from gateway.audit.questions import plan_of
 from gateway.audit.schedule import Group, Phase, Shot
 from gateway.audit.spec import APART, LANE
+from gateway.calling.pace import Pace, Spent
+from gateway.calling.post import TRIES, first_of, pause_after
 from gateway.core.ballot import Extracted, Sample, extract, is_costly
 from gateway.extraction.pool import Extractors
 
-_TRIES = 8  # of one request while the server is busy
-_FIRST_PAUSE = 1.0  # seconds, doubled each time, where a busy server does not say how long
 _MOST_MISSED = 20  # in a row, before it is no use to go on
 
 
@@ -72,7 +71,7 @@ class Run:
                 self._watcher.begins(each.phase, sum(map(len, each.groups)))
                 await self._perform(each)
         except BaseExceptionGroup as errors:  # from the tasks: what ended the first of them ended all
-            raise _first(errors) from errors
+            raise first_of(errors) from errors
         finally:
             await self._extractors.close()
 
@@ -118,7 +117,7 @@ class Run:
         salt = f"scg-{self._head.nonce}-{shot.salt}" if self._spec.salted else None
         prompt = self._spec.prompts[shot.prompt]
         detail = ""
-        for attempt in range(_TRIES):
+        for attempt in range(TRIES):
             if attempt:
                 await self._pace.take()
             said = await ask_once(self._servers[replica], self._spec, prompt, shot.turn, salt)
@@ -130,7 +129,7 @@ class Run:
                 return Missed(shot, launch, said.detail)
             self._wait(said, attempt)
             detail = said.detail
-        return Missed(shot, launch, f"asked {_TRIES} times: {detail}")
+        return Missed(shot, launch, f"asked {TRIES} times: {detail}")
 
     def _replica(self, shot: Shot) -> int:
         """Copies go round the replicas; the lane is the last of the servers."""
@@ -139,7 +138,7 @@ class Run:
         return shot.turn % (len(self._servers) - self._spec.has_lane)
 
     def _wait(self, busy: Busy, attempt: int) -> None:
-        seconds = _FIRST_PAUSE * 2**attempt if busy.seconds is None else busy.seconds
+        seconds = pause_after(busy.seconds, attempt)
         self._pace.pause(seconds)
         self._watcher.waits(seconds, busy.detail)
 
@@ -148,8 +147,3 @@ class Run:
         if is_costly(sample.reply, rule):
             return await self._extractors.prepare(sample, rule)
         return replace(sample, extracted=Extracted(extract(sample.reply, rule)))
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

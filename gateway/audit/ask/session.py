@@ -9,15 +9,19 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TextIO
 
-from gateway.audit.ask.once import header
-from gateway.audit.ask.pace import Pace
 from gateway.audit.ask.run import Left, Run
 from gateway.audit.ask.target import Tried, Unusable, find_target, try_one
 from gateway.audit.heard import Outcome
-from gateway.audit.journal import Head, Journal, JournalError, mend, read_journal, whole_groups
+from gateway.audit.journal import Head, Journal, JournalError, read_journal, whole_groups
 from gateway.audit.report.progress import open_progress
 from gateway.audit.schedule import schedule
 from gateway.audit.spec import Spec
+from gateway.calling.lines import mend
+from gateway.calling.pace import Pace
+from gateway.calling.post import header
+
+# Unless pins are what is audited, a gateway in between is asked for fresh votes.
+_FRESH = (("cache-control", "no-store"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,20 @@ Before = tuple[Head, Sequence[Outcome]]
 def begun(options: Options) -> Before | None:
     """The audit to go on with; None where a new one begins. JournalError if it is not to be had, or in the way."""
     if options.resume:
-        mend(options.journal)
+        _mend(options.journal)
         return read_journal(options.journal)
     if options.journal.exists() and not options.dry_run:
         raise JournalError(
             f"{options.journal} is there already: --resume goes on with it, --fresh starts over and keeps it aside"
         )
     return None
+
+
+def _mend(path: Path) -> None:
+    try:
+        mend(path)
+    except OSError as error:
+        raise JournalError(f"{path}: {error.strerror}") from error
 
 
 async def conduct(
@@ -71,7 +82,7 @@ async def conduct(
         target = await find_target(
             options.all_urls,
             options.spec.model or None,
-            header(options.key, options.headers, pins=options.pins),
+            header(options.key, options.headers, () if options.pins else _FRESH),
             options.timeout,
             options.ca_file,
             stack,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from gateway.audit.ask.once import Busy, Nothing, Said, Server, ask_once
 from gateway.audit.prompts import as_completion
 from gateway.audit.spec import Prompt, Spec
-from gateway.settings.model import Timeouts
+from gateway.calling.post import open_place
 from gateway.upstream.client import Headers
-from gateway.upstream.clients import is_proxied, open_client
 from gateway.upstream.engines import CHAT, PLAIN
 from gateway.upstream.looks import Look, look
 
@@ -50,13 +49,12 @@ async def find_target(
     """Look at every URL; Unusable if one does not answer, or does not have the model."""
     looks, servers = [], []
     for url in urls:
-        client = open_client(Timeouts(first_byte=patience, idle=patience), ca_file, proxied=is_proxied(url))
-        stack.push_async_callback(client.aclose)
-        found = await look(client, url, [pair for pair in headers if pair[0] != "content-type"])
+        place = open_place(url, headers, patience, ca_file, stack)
+        found = await look(place.client, url, [pair for pair in headers if pair[0] != "content-type"])
         if not found.reachable:
             raise Unusable(f"{url}: no server answers there")
         looks.append(found)
-        servers.append(Server(client, url, found.engine or PLAIN, headers, patience))
+        servers.append(Server(place, found.engine or PLAIN))
     name = _model(urls, looks, model)
     return Target(tuple(servers), name, servers[0].engine)
 
@@ -103,7 +101,7 @@ async def _try(target: Target, spec: Spec) -> Tried | Nothing:
     for server in target.servers:
         said = await _patiently(server, short)
         if isinstance(said, Nothing):
-            return Nothing(f"{server.url}{spec.prompts[0].path}: {said.detail}", said.status)
+            return Nothing(f"{server.place.url}{spec.prompts[0].path}: {said.detail}", said.status)
         gateway = gateway or bool(said.told)
     return Tried(spec, gateway)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.audit.ask.pace import Pace, Spent
+from gateway.calling.pace import Pace, Spent
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""How fast an audit may ask: so many a second, not while the server wants to be left alone, and not for ever."""
+"""How fast a command may ask: so many a second, not while the server wants to be left alone, and not for ever."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

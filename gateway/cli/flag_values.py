@@ -1,0 +1,65 @@
+"""What flags take, of whatever command: each function makes a value of a flag's text, or says what was expected."""
+
+import argparse
+from collections.abc import Callable
+
+from gateway.core.policy_fields import PolicyError, parse_field
+from gateway.settings.urls import parse_upstream_url
+
+
+def url(text: str) -> str:
+    """A server's, without `/v1`."""
+    try:
+        return parse_upstream_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, got {text!r}") from error
+
+
+def answer(text: str) -> str:
+    """A rule of answers, as a policy's `answer`."""
+    try:
+        return str(parse_field("answer", text))
+    except PolicyError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """Whole numbers of at least so much."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {low}, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def number(low: float) -> Callable[[str], float]:
+    """Numbers of at least so much."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not low <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"expected a number of at least {low:g}, got {text!r}")
+        return value
+
+    return parse
+
+
+def share(text: str) -> float:
+    """From 0 to 1."""
+    value = number(0)(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
+    return value
+
+
+def header(text: str) -> tuple[str, str]:
+    """A header field."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"expected NAME:VALUE, got {text!r}")
+    return name.strip(), value.strip()
