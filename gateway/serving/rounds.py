@@ -26,7 +26,7 @@ from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
 from gateway.store.lease import Led, lead
 from gateway.store.news import News
-from gateway.telemetry.logs import round_said, said
+from gateway.telemetry.logs import log_round, round_said
 from gateway.upstream.fanout import perform
 
 _LOG = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ async def _vote(case: _Case, news: News, onlooker: Showing | Spectator | None = 
     _charge(gateway, wanted, told)
     if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
         tenant = {"tenant": wanted.client.name} if wanted.client else {}
-        _LOG.info("round", extra=said(**round_said(told), **tenant, **_prompts(gateway, wanted, verdict)))
+        log_round(round_said(told) | tenant | _prompts(gateway, wanted, verdict))
     if gateway.ledger is not None:
         gateway.ledger.note(make_entry(vote, key=key, at=time() - told.seconds, model=told.model, pin=fate))
     if onlooker:
