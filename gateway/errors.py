@@ -6,6 +6,7 @@
     - Unauthorized         401
     - Forbidden            403
     - NotFound             404
+    - UpstreamGone         404, what the request goes on from is with an upstream that is configured no more
     - MethodNotAllowed     405
     - RequestTimeout       408
     - TooLarge             413
@@ -81,6 +82,12 @@ class NotFound(ClientError):
 
     status = 404
     code = "not_found"
+
+
+class UpstreamGone(NotFound):
+    """404: what the request goes on from is kept by an upstream that is no longer configured. No retry finds it."""
+
+    code = "upstream_gone"
 
 
 class MethodNotAllowed(ClientError):

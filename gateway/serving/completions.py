@@ -10,11 +10,12 @@ from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.measuring import is_chosen, recheck_later
-from gateway.serving.passthrough import forward
+from gateway.serving.passthrough import Passing, forward
 from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, landing_response
 from gateway.serving.rounds import COLLAPSED, land, reservation
+from gateway.serving.sequels import of_response
 from gateway.serving.shedding import relieved
 from gateway.serving.streaming import watch
 from gateway.serving.trace import Trace
@@ -22,6 +23,7 @@ from gateway.serving.voting import board, find_pin, key_of, pin_at_hand
 from gateway.serving.wanted import Untouched, Wanted
 from gateway.store.news import News
 from gateway.wire.forms.form import Form
+from gateway.wire.forms.responses import RESPONSES
 
 
 def complete(
@@ -37,7 +39,8 @@ def complete(
             body = wanted.body.forwarded({"consistency"}, {})
         if trace.quota is not None:
             trace.quota.reserve = prompt_tokens(len(body)) + answer_tokens(None)
-        return forward(gateway, request, trace, body, wanted.model)
+        sequel = of_response(wanted.body.members) if endpoint is RESPONSES else None
+        return forward(gateway, request, trace, Passing(body, wanted.model, sequel))
     trace.policy = wanted.policy.name
     landing = pin_at_hand(gateway, wanted)
     if trace.quota is None and landing is not None:

@@ -13,7 +13,7 @@ from gateway.errors import BadRequest, NotFound, UpstreamUnreachable
 from gateway.serving.access import require_admin
 from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
-from gateway.serving.passthrough import forward
+from gateway.serving.passthrough import Passing, forward
 from gateway.serving.responses import JSON
 from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace
@@ -66,7 +66,7 @@ async def models(gateway: Gateway, request: Request, trace: Trace) -> Reply:
     """GET /v1/models: the upstream's own answer, or those of all upstreams, each model once."""
     trace.endpoint, trace.source = "models", "passthrough"
     if len(gateway.pool.upstreams) == 1:
-        return await forward(gateway, request, trace, b"", model="")
+        return await forward(gateway, request, trace, Passing(b""))
     if trace.quota is not None:
         await trace.quota.allows_request()
     sent = sent_for(request.headers, trace.request_id, streamed=False)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from gateway.door.answer import BARE, Answer, field_lines
 from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
+from gateway.door.stream import Stream
 from gateway.errors import (
     DeadlineExceeded,
     GatewayError,
@@ -18,6 +19,7 @@ from gateway.errors import (
 from gateway.serving.access import require_admin
 from gateway.serving.gateway import Gateway
 from gateway.serving.quota import prompt_tokens
+from gateway.serving.sequels import Listener, Sequel, of_path
 from gateway.serving.targets import is_for_admin, require_plain
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Caller
@@ -54,44 +56,49 @@ def pass_through(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[
     body = request.read()
     if trace.quota is not None:
         trace.quota.reserve = prompt_tokens(len(body))
-    return forward(gateway, request, trace, body, model="")
+    return forward(gateway, request, trace, Passing(body, sequel=of_path(request.method, request.path, body)))
 
 
-def forward(
-    gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str
-) -> Coroutine[Any, Any, Reply]:
+class Passing(NamedTuple):
+    """What is sent on."""
+
+    body: bytes
+    model: str = ""  # that it asks for, where that is known
+    sequel: Sequel | None = None  # only one upstream may be able to answer, or to answer what follows
+
+
+def forward(gateway: Gateway, request: Request, trace: Trace, passing: Passing) -> Coroutine[Any, Any, Reply]:
     """Send the request on, and its answer back as it comes; RateLimited if its client has no tokens left for that.
 
     Another upstream is asked where that is safe: nothing was sent, or the server refused to begin.
     """
     trace.source = "passthrough"
     ask = _forward if trace.key is None else _forward_charged
-    return gateway.spans.passed(ask(gateway, request, trace, body, model), model)
+    return gateway.spans.passed(ask(gateway, request, trace, passing), passing.model)
 
 
-async def _forward_charged(
-    gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str
-) -> Reply:
+async def _forward_charged(gateway: Gateway, request: Request, trace: Trace, passing: Passing) -> Reply:
     if trace.quota is not None:
         await trace.quota.allows_tokens()
     try:
-        reply = await _forward(gateway, request, trace, body, model)
+        reply = await _forward(gateway, request, trace, passing)
     except asyncio.CancelledError:  # the client left, with as much of the answer as it wanted
-        _charge(gateway, trace, len(body), None)
+        _charge(gateway, trace, len(passing.body), None)
         raise
     if reply.status < 400:
-        _charge(gateway, trace, len(body), reply)
+        _charge(gateway, trace, len(passing.body), reply)
     return reply
 
 
-async def _forward(gateway: Gateway, request: Request, trace: Trace, body: bytes, model: str) -> Reply:
-    turn = gateway.pool.turn(model)
+async def _forward(gateway: Gateway, request: Request, trace: Trace, passing: Passing) -> Reply:
+    pool, model, sequel = gateway.pool, passing.model, passing.sequel
+    turn = pool.turn(model) if sequel is None else await sequel.turn(pool, model)
     upstream = turn.pick()
     assert upstream is not None  # who is asked for in no lane of its own is always there
     attempts = Attempts(turn, gateway.retries.allow(), upstream)
     ends = perf_counter() + gateway.settings.timeouts.total
     while True:
-        reply = await _attempt(gateway, request, trace, body, attempts, ends)
+        reply = await _attempt(gateway, request, trace, passing, attempts, ends)
         if reply is not None:
             return reply
         await asyncio.sleep(attempts.pause)
@@ -101,7 +108,7 @@ async def _attempt(
     gateway: Gateway,
     request: Request,
     trace: Trace,
-    body: bytes,
+    passing: Passing,
     attempts: Attempts,
     ends: float,
 ) -> Reply | None:
@@ -115,15 +122,19 @@ async def _attempt(
     result, status, failed = "cancelled", 0, None
     try:
         url = upstream.settings.url + request.target
-        headers = upstream.dress(gateway.spans.carry(request.headers.once(_sent_on)))
-        call = Call(request.method, url, headers, body, (("x-request-id", trace.request_id),))
+        sent = _sent_to_read if passing.sequel is not None and passing.sequel.is_stored else _sent_on
+        headers = upstream.dress(gateway.spans.carry(request.headers.once(sent)))
+        call = Call(request.method, url, headers, passing.body, (("x-request-id", trace.request_id),))
         exchange = await upstream.client.send(call)
         try:
             status, failed = exchange.status, refused(exchange.status, exchange.headers)
             if _is_safe(request, failed) and attempts.go_on(failed, within=ends - perf_counter()):
                 result = "status"
                 return None
-            reply, broken = await _relay(request, exchange, trace)
+            listener = None
+            if passing.sequel is not None and status < 400:
+                listener = await passing.sequel.answered(gateway.pool, upstream, exchange)
+            reply, broken = await _relay(request, exchange, trace, listener)
             result = broken.reason if broken else "ok" if status < 400 else "status"
             return reply
         finally:
@@ -132,7 +143,7 @@ async def _attempt(
         result, failed = error.reason, unanswered(error)
         if _is_safe(request, failed) and attempts.go_on(failed, within=ends - perf_counter()):
             return None
-        raise _told(error) from error
+        raise _told(error, passing.sequel) from error
     finally:
         seconds = perf_counter() - began
         trace.upstream_seconds += seconds
@@ -154,6 +165,12 @@ def _sent_on(headers: Headers) -> Fields:
     return Fields(pair for pair in passed_on(headers.pairs) if pair[0] not in _MADE_ANEW)
 
 
+def _sent_to_read(headers: Headers) -> Fields:
+    """The same where we read the answer as well: it is not to be compressed."""
+    kept = (pair for pair in _sent_on(headers) if pair[0] != "accept-encoding")
+    return Fields((*kept, ("accept-encoding", "identity")))
+
+
 class _Passed(NamedTuple):
     """What of an answer's head goes to the client."""
 
@@ -167,7 +184,9 @@ def _passed(headers: Fields) -> _Passed:
     return _Passed(lines, int(length) if length.isdigit() else None)
 
 
-async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Reply, UpstreamFailure | None]:
+async def _relay(
+    request: Request, exchange: Exchange, trace: Trace, listener: Listener | None
+) -> tuple[Reply, UpstreamFailure | None]:
     """The answer to the client, at once if it is short, else piece by piece; and what cut it short."""
     lines, length = exchange.headers.once(_passed)
     lines += f"x-request-id: {trace.request_id}\r\nx-consistency-source: passthrough\r\n"
@@ -176,13 +195,19 @@ async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Re
         body = body_at_once(exchange, _SHORT)
         if body is None:
             body = await read_all(exchange, _SHORT)
+        if listener is not None:
+            await listener.hear(body, b"")
         return Answer(exchange.status, body=body, lines=lines), None
     piece = await exchange.piece()
+    if listener is not None:
+        await listener.hear(piece)
     if trace.quota is not None:
         lines = trace.quota.told_in(lines)
     stream = request.begin(exchange.status, lines=lines, length=length, first=piece)
     try:
         await stream.drained()
+        if listener is not None:
+            await _pass_heard(exchange, stream, listener)
         await exchange.pour(stream)
     except UpstreamFailure as error:
         trace.status = 502
@@ -190,6 +215,16 @@ async def _relay(request: Request, exchange: Exchange, trace: Trace) -> tuple[Re
         return stream, error
     stream.end()
     return stream, None
+
+
+async def _pass_heard(exchange: Exchange, stream: Stream, listener: Listener) -> None:
+    """Piece by piece while there is something to listen for."""
+    while not listener.is_over:
+        piece = await exchange.piece()
+        await listener.hear(piece)
+        if piece:
+            stream.push(piece)
+            await stream.drained()
 
 
 def _charge(gateway: Gateway, trace: Trace, size: int, reply: Reply | None) -> None:
@@ -203,9 +238,10 @@ def _charge(gateway: Gateway, trace: Trace, size: int, reply: Reply | None) -> N
     gateway.accounts.charge(trace.key, tokens)
 
 
-def _told(failure: UpstreamFailure) -> GatewayError:
+def _told(failure: UpstreamFailure, sequel: Sequel | None) -> GatewayError:
     if isinstance(failure, Unreachable):
-        return UpstreamUnreachable("no upstream could be reached")
+        said = sequel.failed(failure) if sequel else ""
+        return UpstreamUnreachable(said or "no upstream could be reached")
     if isinstance(failure, TimedOut):
         return DeadlineExceeded("the upstream did not answer in time")
     return NoQuorum("the upstream's answer broke off")

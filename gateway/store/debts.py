@@ -3,6 +3,9 @@
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import NamedTuple
 
 from gateway.store.link import Link
 from gateway.store.memory import MemoryStore
@@ -11,6 +14,7 @@ _LOG = logging.getLogger(__name__)
 
 _TRIES = 3
 _MOST = 65_536
+_PASSING = 4096  # texts with an end
 
 
 @dataclass(slots=True, eq=False)
@@ -19,6 +23,13 @@ class _Debt:
 
     is_forced: bool
     tries: int = 0
+
+
+class _Text(NamedTuple):
+    """A text, and when it ends, by `monotonic`."""
+
+    text: str
+    ends: float
 
 
 class Debts:
@@ -30,7 +41,8 @@ class Debts:
         self._by_key: OrderedDict[str, _Debt] = (
             OrderedDict()
         )  # a dict looks for its first entry past deleted ones
-        self._texts: dict[str, str] = {}
+        self._texts: dict[str, _Text] = {}
+        self._passing: OrderedDict[str, _Text] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -53,16 +65,24 @@ class Debts:
         """Redis knows all of this key."""
         self._by_key.pop(key, None)
 
-    def write(self, name: str, text: str) -> None:
-        """Redis is to be told a text."""
-        self._texts[name] = text
+    def write(self, name: str, text: str, ttl: float = inf) -> None:
+        """Redis is to be told a text, which ends in so many seconds."""
+        if ttl == inf:
+            self._texts[name] = _Text(text, inf)
+            return
+        self._passing[name] = _Text(text, monotonic() + ttl)
+        if len(self._passing) > _PASSING:
+            self._passing.popitem(last=False)
 
     async def settle_texts(self) -> None:
         """Tell Redis the texts; Away if that fails."""
-        for name, text in list(self._texts.items()):
-            await self._link.write(name, text)
-            if self._texts[name] == text:
-                del self._texts[name]
+        for texts in (self._texts, self._passing):
+            for name, told in [*texts.items()]:
+                left = told.ends - monotonic()
+                if left > 0:
+                    await self._link.write(name, told.text, left)
+                if texts.get(name) is told:
+                    del texts[name]
 
     async def settle(self, key: str) -> None:
         """Tell Redis what it missed of this key; Away if that fails. What it refuses a few times, it is spared."""

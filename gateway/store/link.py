@@ -6,7 +6,7 @@
     PREFIX:told:{KEY}   what they are told where nothing could be pinned
     PREFIX:rate:TENANT  when each of a tenant's buckets will be full
     PREFIX:ledger       a stream of what was voted
-    PREFIX:NAME         a short text
+    PREFIX:NAME         a short text, such as which upstream holds a response
     PREFIX:changed      the channel on which keys are announced whose pin is new, replaced or deleted, or whose
                         lease was given back
 
@@ -18,6 +18,7 @@ has a second more for every 8 MiB.
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from hashlib import sha1
+from math import inf
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -136,10 +137,11 @@ class Link:
         async with self._limit():
             return int(await self._run(scripts.WAITING, self._waits(key)))
 
-    async def write(self, name: str, text: str) -> None:
-        """Keep a text under a name."""
+    async def write(self, name: str, text: str, ttl: float = inf) -> None:
+        """Keep a text under a name, for so many seconds."""
+        ends = () if ttl == inf else (_ms(ttl),)
         async with self._limit():
-            await self._run(scripts.WRITE, f"{self._prefix}:{name}", text)
+            await self._run(scripts.WRITE, f"{self._prefix}:{name}", text, *ends)
 
     async def read(self, name: str) -> str | None:
         """The text under this name."""

@@ -3,16 +3,21 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
+from typing import TypeVar
 
 from gateway.core.pin import Pin
 from gateway.core.rate import Draw, Level
 from gateway.store.protocol import LEASE, Found
 from gateway.store.rates import Rates
 
+Kept = TypeVar("Kept")
+
 # What an entry costs beside its body: the pin, its key, the table's slot. Measured on CPython 3.11 as 0.9 KiB.
 _ENTRY = 1024
 _TEXTS = 4096  # that are remembered; each is short
+_PASSING = 16_384  # those with an end, which must not drive out the others
 
 
 @dataclass(slots=True)
@@ -35,6 +40,7 @@ class MemoryStore:
         self._clock = clock
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._texts: OrderedDict[str, str] = OrderedDict()
+        self._passing: OrderedDict[str, tuple[str, float]] = OrderedDict()  # and when each ends
         self._rates = Rates(clock)
 
     def __len__(self) -> int:
@@ -113,16 +119,17 @@ class MemoryStore:
     async def outlast(self, key: str) -> None:
         """Nobody waits."""
 
-    async def remember(self, name: str, value: str) -> None:
+    async def remember(self, name: str, value: str, ttl: float = inf) -> None:
         """Keep a short text under a name; of very many, the ones told last."""
-        self._texts[name] = value
-        self._texts.move_to_end(name)
-        if len(self._texts) > _TEXTS:
-            self._texts.popitem(last=False)
+        if ttl == inf:
+            _put(self._texts, name, value, _TEXTS)
+        else:
+            _put(self._passing, name, (value, self._clock() + ttl), _PASSING)
 
     async def recall(self, name: str) -> str | None:
         """The text under this name."""
-        return self._texts.get(name)
+        text, ends = self._passing.get(name, (None, 0.0))
+        return text if ends > self._clock() else self._texts.get(name)
 
     async def append(self, entries: Sequence[bytes], length: int) -> bool:  # noqa: ARG002  the protocol's
         """There is no ledger here."""
@@ -138,3 +145,10 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         """Nothing to let go of."""
+
+
+def _put(texts: OrderedDict[str, Kept], name: str, kept: Kept, most: int) -> None:
+    texts[name] = kept
+    texts.move_to_end(name)
+    if len(texts) > most:
+        texts.popitem(last=False)

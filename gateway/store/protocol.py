@@ -1,6 +1,7 @@
 """What a store does. Memory and Redis keep the same promises, tested by the same contract."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple, Protocol
 
 from gateway.core.pin import Pin
@@ -72,8 +73,8 @@ class Store(Protocol):
     async def outlast(self, key: str) -> None:
         """Return once no other process waits for this key's verdict, as far as that can be known."""
 
-    async def remember(self, name: str, value: str) -> None:
-        """Keep a short text under a name, without an end."""
+    async def remember(self, name: str, value: str, ttl: float = inf) -> None:
+        """Keep a short text under a name, for so many seconds; how many that end are kept here is bounded."""
 
     async def recall(self, name: str) -> str | None:
         """The text under this name."""

@@ -16,6 +16,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from math import inf
 
 from gateway.core.pin import Pin
 from gateway.core.rate import Draw, Level
@@ -168,14 +169,14 @@ class RedisStore:
 
         await self._bells.outlast(key, waiting, self.lease / _LOOKS)
 
-    async def remember(self, name: str, value: str) -> None:
-        """Keep a short text under a name, without an end."""
-        await self.memory.remember(name, value)
+    async def remember(self, name: str, value: str, ttl: float = inf) -> None:
+        """Keep a short text under a name, for so many seconds."""
+        await self.memory.remember(name, value, ttl)
         try:
             async with self._asking():
-                await self._link.write(name, value)
+                await self._link.write(name, value, ttl)
         except Away:
-            self._debts.write(name, value)
+            self._debts.write(name, value, ttl)
 
     async def recall(self, name: str) -> str | None:
         """The text under this name."""

@@ -102,4 +102,7 @@ READ = """
 if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return false end
 return redis.call('GET', KEYS[1])
 """
-WRITE = "redis.call('SET', KEYS[1], ARGV[1])"
+# KEYS: text  ARGV: text, milliseconds unless it has no end
+WRITE = """
+if ARGV[2] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) else redis.call('SET', KEYS[1], ARGV[1]) end
+"""

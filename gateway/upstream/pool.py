@@ -9,6 +9,7 @@ from time import monotonic
 
 from gateway.store.protocol import Store
 from gateway.upstream.fingerprints import Fingerprints
+from gateway.upstream.holders import Holders
 from gateway.upstream.turns import LoneTurn, RoundTurn, Table, Turn
 from gateway.upstream.upstream import Upstream
 
@@ -32,6 +33,7 @@ class Pool:
         self._interval = interval  # seconds between two looks at an upstream
         self._clock = clock
         self._random = random
+        self.holders = Holders(store, self.upstreams)
         self._fingerprints = Fingerprints(store, self.upstreams, self.candidates)
         self._tables: dict[tuple[str, str], Table] = {}  # by model and lane
         self._lone = LoneTurn(self.upstreams[0]) if len(self.upstreams) == 1 else None

@@ -34,6 +34,13 @@ class Reply:
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+    chunked: bool = False
+
+    def response(self) -> web.Response:
+        made = web.Response(status=self.status, body=self.body, headers=self.headers)
+        if self.chunked:
+            made.enable_chunked_encoding()
+        return made
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ class Upstream:
         self.models: Reply = Reply(body=json.dumps(MODELS).encode())
         self.version: Reply = Reply(body=b'{"version":"0.32.0"}')
         self.openapi: Reply = Reply(404, b'{"detail":"Not Found"}')
+        self.others: dict[str, Reply] = {}  # answers to what is no completion, by path
+        self.passed: list[str] = []  # method and path of what is no completion and no look
         self.hidden_from: set[str] = set()  # gateways whose looks find nothing here, by their `x-gateway`
         self.url = ""
 
@@ -111,7 +120,7 @@ class Upstream:
         if answer == HTML:
             return web.Response(text="<html>502 Bad Gateway</html>", content_type="text/html")
         if isinstance(answer, Reply):
-            return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+            return answer.response()
         if isinstance(answer, Paced):
             return await _pace(request, answer, index)
         if isinstance(answer, int):
@@ -128,7 +137,10 @@ class Upstream:
             "/openapi.json": self.openapi,
         }.get(request.path)
         if known is not None:
-            return web.Response(status=known.status, body=known.body, headers=known.headers)
+            return known.response()
+        self.passed.append(f"{request.method} {request.path_qs}")
+        if (other := self.others.get(request.path)) is not None:
+            return other.response()
         return web.json_response(
             {"path": request.path_qs, "method": request.method, "body": await request.text()}
         )

@@ -160,6 +160,8 @@ async def test_texts_are_remembered(store: Store) -> None:
     for text in ("v1", "", "caf\u00e9 \u2713\n"):
         await store.remember("fingerprint", text)
         assert text == await store.recall("fingerprint")
+    await store.remember("holder", "a", 60)
+    assert "a" == await store.recall("holder")
     assert await store.get("fingerprint") is None
 
 

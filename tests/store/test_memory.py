@@ -225,3 +225,16 @@ async def test_texts_are_bounded() -> None:
         await store.remember("again", f"{number}")
     assert 4096 == len(store._texts)
     assert ("9999", None) == (await store.recall("again"), await store.recall("0"))
+
+
+async def test_texts_with_an_end() -> None:
+    """They are forgotten in time, the ones told first where there are many, and drive out none without an end."""
+    now = 0.0
+    store = MemoryStore(1 << 20, clock=lambda: now)
+    await store.remember("lasting", "text")
+    for number in range(20_000):
+        await store.remember(f"{number}", "text", 10)
+    assert 16_384 == len(store._passing)
+    assert ("text", "text", None) == tuple([await store.recall(each) for each in ("lasting", "19999", "0")])
+    now = 10.0
+    assert ("text", None) == (await store.recall("lasting"), await store.recall("19999"))

@@ -112,6 +112,15 @@ async def test_texts_are_shared(two: Sequence[RedisStore]) -> None:
     assert "v1" == await two[1].recall("fingerprint")
 
 
+async def test_texts_with_an_end(two: Sequence[RedisStore], raw: Redis) -> None:
+    """Redis forgets them by itself; told again without an end, they stay."""
+    await two[0].remember("holder", "a", 60)
+    assert "a" == await two[1].recall("holder")
+    assert 59_000 < await raw.pttl("scg:holder") <= 60_000
+    await two[1].remember("holder", "b")
+    assert ("b", -1) == (await two[0].recall("holder"), await raw.pttl("scg:holder"))
+
+
 async def test_prefixes_are_apart(redis_server: RedisServer, raw: Redis) -> None:
     """All that is kept in Redis lies under the prefix, and pins there end by themselves."""
     async with open_store(redis_server.url) as store:

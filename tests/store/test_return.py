@@ -149,12 +149,17 @@ async def test_started_without_redis(redis_server: RedisServer) -> None:
     async with open_store(redis_server.url, patience=SHORT, is_up=False) as store:
         assert ONE is await store.pin("a", ONE, 60)
         await store.remember("text", "told")
+        for number in range(5000):
+            await store.remember(f"{number}", "passing", 60)
+        await store.remember("over", "passing", 0.001)
         await alone(store)
         assert ("told", b"one") == (await store.recall("text"), await body(store, "a"))
         await asyncio.to_thread(redis_server.start)
         await listening(store)
         async with open_store(redis_server.url) as other:
             assert ("told", b"one") == (await other.recall("text"), await body(other, "a"))
+            recalled = [await other.recall(each) for each in ("0", "4999", "over")]  # the latest 4096 of them
+            assert [None, "passing", None] == recalled
 
 
 async def test_a_redis_without_room(redis_server: RedisServer, raw: Redis) -> None:
