@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter, time
 
@@ -53,15 +53,12 @@ async def land(
     news: News,
     spectator: Spectator | None = None,
 ) -> Landing:
-    """Vote within the deadline, and tell what may be shown before the end."""
+    """Vote within the deadline, and tell what may be shown before the end, or tell a `spectator` all of it."""
     deadline = wanted.policy.deadline or gateway.settings.timeouts.total
     try:
         with gateway.spans.round():
             async with asyncio.timeout(deadline):
-                if spectator is not None:
-                    landing = await _vote(_Case(gateway, wanted, key, sent), news, spectator)
-                else:
-                    landing = await _land(gateway, wanted, key, sent, news)
+                landing = await _land(_Case(gateway, wanted, key, sent), news, spectator)
     except TimeoutError as error:
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
     if wanted.asked:
@@ -71,17 +68,20 @@ async def land(
     return landing
 
 
-async def _land(gateway: Gateway, wanted: Wanted, key: str, sent: Sent, news: News) -> Landing:
+async def _land(case: _Case, news: News, spectator: Spectator | None) -> Landing:
     """One vote for all processes that share a store: whoever holds the key's lease votes, the others wait.
 
     A request that nobody may share, or that only its like may, votes for itself.
     """
-    form = live_form_of(wanted)
+    gateway, wanted, key = case.gateway, case.wanted, case.key
+    form = None if spectator else live_form_of(wanted)
     if not gateway.store.is_shared or not wanted.is_shared(key) or wanted.replaces or wanted.asked:
-        showing = Showing(form, wanted, news, lambda: True) if form else None
-        return await _vote(_Case(gateway, wanted, key, sent), news, showing)
+        showing = Showing(form, wanted, news, lambda: True) if form else spectator
+        return await _vote(case, news, showing)
 
     def follows() -> None:
+        if spectator and not news.is_elsewhere:
+            spectator.joined()
         news.is_elsewhere = True
 
     async with lead(gateway.store, key, follows=follows) as led:
@@ -91,9 +91,9 @@ async def _land(gateway: Gateway, wanted: Wanted, key: str, sent: Sent, news: Ne
             return Landing(pin, "joined", COLLAPSED, key)
         news.is_elsewhere = False
         news.outlast = partial(gateway.store.outlast, key)
-        showing = Showing(form, wanted, news, lambda: led.is_held) if form else None
+        showing = Showing(form, wanted, news, lambda: led.is_held) if form else spectator
         try:
-            landing = await _vote(_Case(gateway, wanted, key, sent, led), news, showing)
+            landing = await _vote(replace(case, led=led), news, showing)
         except GatewayError as error:
             led.telling = hand_failure(error)
             raise

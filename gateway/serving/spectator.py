@@ -22,7 +22,7 @@ class Spectator:
     """Has the round of a question that is asked on the page, and looks on without wanting anything of it.
 
     An Observer of the round, and a Listener of its samples. Tells `launched`, `said`, `came`, `tally` and, when
-    it has ended, `round`.
+    it has ended, `round`; `joined` if it is held elsewhere.
     """
 
     stream = None  # the client of the round's own question is shown nothing before its verdict
@@ -42,6 +42,10 @@ class Spectator:
         reasoning = "".join(text for _, text in said.reasoning)
         if said.text or reasoning:
             self._tell("said", {"index": index, "text": said.text, "reasoning": reasoning})
+
+    def joined(self) -> None:
+        """Another process votes on the question already: what follows is its verdict."""
+        self._tell("joined", {})
 
     def launched(self, index: int) -> None:
         """A sample is asked for."""

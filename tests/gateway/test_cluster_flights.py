@@ -19,6 +19,7 @@ from tests.doubles.redis_server import RedisServer, skip_without_redis
 from tests.doubles.redis_servers import Cluster, Watched, open_cluster, open_watched
 from tests.doubles.upstream import HANG, Upstream, open_upstream
 from tests.doubles.waiting import until
+from tests.gateway.test_page import asked
 from tests.store.relay import open_relay
 
 pytestmark = pytest.mark.processes
@@ -88,6 +89,36 @@ async def test_who_joins_when_it_is_pinned_votes_no_more(redis_server: RedisServ
         got = await asyncio.gather(*(clients[at % 4].chat() for at in range(100)))
         assert ({200}, 2) == ({each.status for each in got}, len(upstream.seen))
         assert 1 == len({each.body for each in got})
+
+
+async def test_a_vote_on_the_page_is_the_one_vote(redis_server: RedisServer) -> None:
+    """A question asked on one gateway's page is voted on once: a live stream at another one has its verdict."""
+    async with open_upstream("42") as upstream, gateways(redis_server, upstream) as (first, other):
+        gate = hold(upstream, 0, 1)
+        leading = asyncio.create_task(asked(first))
+        await upstream.asked(2)
+        waiting = asyncio.create_task(other.chat(stream=True))
+        await waited(redis_server, 1)
+        gate.set()
+        assert ("verdict", "42") == ((told := (await leading)[-1])[0], told[1]["content"])
+        assert (200, "joined") == ((got := await waiting).status, *got.about("source"))
+        assert 2 == len(upstream.seen)
+
+
+async def test_the_page_waits_for_a_vote_elsewhere(redis_server: RedisServer) -> None:
+    """What another gateway votes on is not voted on for the page: it tells so, then the verdict, as joined."""
+    async with open_upstream("42") as upstream, gateways(redis_server, upstream) as (first, other):
+        gate = hold(upstream, 0, 1)
+        leading = asyncio.create_task(first.chat(stream=True))
+        await upstream.asked(2)
+        waiting = asyncio.create_task(asked(other))
+        await waited(redis_server, 1)
+        gate.set()
+        told = await waiting
+        assert ["question", "joined", "verdict"] == [kind for kind, _ in told]
+        assert "joined" == told[-1][1]["headers"]["x-consistency-source"]
+        assert 200 == (await leading).status
+        assert 2 == len(upstream.seen)
 
 
 async def test_a_vote_goes_on_for_those_elsewhere(redis_server: RedisServer) -> None:
