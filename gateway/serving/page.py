@@ -20,6 +20,7 @@ from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.render import as_plain
 from gateway.serving.responses import EVENT_STREAM, error_body
+from gateway.serving.rounds import reservation
 from gateway.serving.spectator import Spectator
 from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace
@@ -64,7 +65,7 @@ def events(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, A
 
 
 async def _feed(gateway: Gateway, request: Request) -> Reply:
-    stream = _begin(request, "")
+    stream = _begin(request)
     _tell(stream, "choices", _choices(gateway))
 
     def ended(told: RoundRecord) -> None:
@@ -103,13 +104,17 @@ def ask(gateway: Gateway, request: Request, trace: Trace) -> Coroutine[Any, Any,
     if not wanted.streamed:
         raise BadRequest("stream: expected true, for the samples are watched while they come", param="stream")
     trace.policy = wanted.policy.name
+    if trace.quota is not None:
+        trace.quota.reserve = reservation(wanted)
     return _watch(gateway, request, trace, wanted)
 
 
 async def _watch(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted) -> Reply:
     key = await key_of(gateway, wanted)
     landing = await find_pin(gateway, wanted, key)
-    stream = _begin(request, trace.request_id)
+    if (quota := trace.quota) is not None:  # before the stream begins: nothing can be refused in it
+        await (quota.allows_request() if landing else quota.allows_tokens())
+    stream = _begin(request, trace)
     tell = partial(_tell, stream)
     tell("question", _describe_question(wanted, key))
     try:
@@ -171,9 +176,11 @@ def _require_page(gateway: Gateway) -> None:
         raise NotFound("the live page is switched off: page: off")
 
 
-def _begin(request: Request, request_id: str) -> Stream:
+def _begin(request: Request, asked: Trace | None = None) -> Stream:
     fields = [("content-type", EVENT_STREAM), ("cache-control", "no-store")]
-    fields += [("x-request-id", request_id)] if request_id else []
+    if asked is not None:
+        fields += [("x-request-id", asked.request_id)]
+        fields = fields if asked.quota is None else asked.quota.told_with(fields)
     return request.begin(200, fields)
 
 

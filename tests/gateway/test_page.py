@@ -195,6 +195,20 @@ async def test_with_keys_an_admin_looks_on() -> None:
             assert status == got.status
 
 
+@pytest.mark.parametrize(("limits", "bucket"), [({"rpm": 1}, "requests"), ({"tpm": 1}, "tokens")])
+async def test_a_keys_limits_hold_on_the_page(limits: dict[str, Any], bucket: str) -> None:
+    """A question beyond them is a 429 that costs no sample, and the first one's answer says what is left."""
+    key = KeySettings(name="boss", sha256=sha256(b"boss").hexdigest(), admin=True, **limits)
+    sent = {"authorization": "Bearer boss"}
+    async with open_upstream() as upstream, open_gateway(upstream, keys=(key,)) as client:
+        first = await client.post("/v1/consistency/ask", QUESTION, sent)
+        assert (200, "0") == (first.status, first.headers[f"x-ratelimit-remaining-{bucket}"])
+        got = await client.post("/v1/consistency/ask", QUESTION | {"seed": 2}, sent)
+        assert (429, "rate_limit_exceeded") == (got.status, got.json["error"]["code"])
+        assert 2 == len(upstream.seen)
+        assert 1 == await client.metric("scg_tenant_limited_total", tenant="boss", limit=bucket)
+
+
 async def test_looking_on_is_no_request_in_flight() -> None:
     """A page that stays open takes no place from clients."""
     async with open_upstream() as upstream, open_gateway(upstream) as client, following(client) as feed:
