@@ -105,6 +105,7 @@ async def open_succession(settings: Settings, siblings: Siblings | None = None) 
         metrics.in_flight.set_function(lambda: gateway.in_flight)
         stack.push_async_callback(gateway.extractors.close)
         stack.push_async_callback(gateway.background.aclose)
+        stack.push_async_callback(gateway.flights.aclose)
         succession = Succession(gateway, pools)
         if siblings is not None:
             await siblings.open(succession.answers)

@@ -12,7 +12,9 @@ _LOOK = 0.02
 
 
 async def drain(gateway: Gateway, door: Door, hurry: asyncio.Event, *, at_once: bool) -> None:
-    """Return when nobody waits for an answer any more, or when it has taken long enough.
+    """Return when nobody waits for an answer any more, here or in a process that follows a vote of this one.
+
+    Or when it has taken long enough.
 
     A balancer that looks at /readyz needs `drain.delay` to notice; until then requests are taken as before.
     `at_once` is for those who have none. `hurry` ends each of the waits.
@@ -30,7 +32,7 @@ async def drain(gateway: Gateway, door: Door, hurry: asyncio.Event, *, at_once: 
     _LOG.info("draining: %s requests in flight", gateway.in_flight)
     with suppress(TimeoutError):
         async with asyncio.timeout(settings.timeout):
-            while door.busy and not hurry.is_set():  # noqa: ASYNC110  a count, looked at only here
+            while (door.busy or gateway.flights) and not hurry.is_set():  # noqa: ASYNC110  counts, looked at only here
                 await asyncio.sleep(_LOOK)
     if gateway.in_flight:
         _LOG.warning("%s requests are cut off", gateway.in_flight)

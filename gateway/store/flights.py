@@ -93,6 +93,13 @@ class Flights(Generic[Landed]):
         flight.task.add_done_callback(lambda _: self._remove(key, flight))
         return flight
 
+    async def aclose(self) -> None:
+        """Cancel all votes, and wait until they have given back what they hold, as leases of their keys."""
+        for vote in self._under_way:
+            vote.cancel()
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
     def _remove(self, key: str, flight: Flight[Landed]) -> None:
         self._under_way.discard(flight.task)
         if self._by_key.get(key) is flight:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from gateway.core.policy import PRESETS
+from gateway.running.drain import drain
 from gateway.settings.model import CacheSettings
 from tests.doubles import processes
 from tests.doubles.gateway import HELLO, Client, Got, open_gateway
@@ -166,6 +167,36 @@ async def test_a_vote_whose_last_waiter_elsewhere_leaves_is_cancelled(redis_serv
         async with asyncio.timeout(60):
             for seen in upstream.seen:
                 await seen.closed.wait()
+
+
+async def test_a_gateway_that_drains_ends_the_votes_that_others_wait_for(redis_server: RedisServer) -> None:
+    """Its own client has left, another gateway waits: the drain lasts until that has its verdict."""
+    async with open_upstream("42") as upstream, gateways(redis_server, upstream) as (first, other):
+        gate = hold(upstream, 0, 1)
+        leading = asyncio.create_task(first.chat())
+        await upstream.asked(2)
+        waiting = asyncio.create_task(other.chat())
+        await waited(redis_server, 1)
+        leading.cancel()
+        await until(lambda: first.inside.in_flight == 0)
+        draining = asyncio.create_task(drain(first.inside, first.door, asyncio.Event(), at_once=True))
+        await until(lambda: first.inside.traffic.is_draining)
+        gate.set()
+        await draining
+        assert 0 == len(first.inside.flights)
+        assert "joined" == (await waiting).headers["x-consistency-source"]
+        assert 2 == len(upstream.seen)
+
+
+async def test_a_gateway_that_ends_gives_its_leases_back(redis_server: RedisServer) -> None:
+    """A vote is cut off by the end of its gateway: nobody else has to wait until its lease runs out."""
+    async with open_upstream(HANG) as upstream:
+        async with gateways(redis_server, upstream, 1) as (only,):
+            leading = asyncio.create_task(only.chat())
+            await upstream.asked(2)
+            assert 1 == len(redis_server.ask("KEYS", "scg:lease:*"))
+        assert [] == redis_server.ask("KEYS", "scg:lease:*")
+        assert isinstance((await asyncio.gather(leading, return_exceptions=True))[0], ClientError)
 
 
 @pytest.mark.parametrize(
