@@ -70,6 +70,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, policies: Iterable[str] = ()) -> None:
         self.registry = registry
         self._across: dict[str, str] = {}
+        self._models: set[str] = set()  # that are expected
         self.meet(policies)
         self.ledger = Ledger()
         self.fields = FieldAgreement()
@@ -188,9 +189,12 @@ class Metrics:
     def meet(self, policies: Iterable[str]) -> None:
         """From now on these are the policies that requests meet without asking for one."""
         self._policies = sorted(set(policies))
+        for model in sorted(self._models):
+            self.expect(model)
 
     def expect(self, model: str) -> None:
         """Have the rounds and pairs of a model at 0, for the policies that its requests will meet."""
+        self._models.add(model)
         for policy in self._policies:
             for spread in ("together", "staggered", "apart"):
                 for result in ("same", "different"):
