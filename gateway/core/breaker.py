@@ -11,6 +11,7 @@ was begun before the server broke does not close the breaker again.
 """
 
 CLOSED, OPEN, HALF_OPEN = 0, 1, 2  # as `scg_breaker_state` says
+STATES = ("closed", "open", "half-open")  # in words
 
 _MOST_DOUBLINGS = 4
 

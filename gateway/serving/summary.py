@@ -6,10 +6,26 @@ from typing import Any
 import msgspec
 
 from gateway import __version__
+from gateway.core.breaker import CLOSED, HALF_OPEN, OPEN, STATES
 from gateway.serving.gateway import Gateway
 from gateway.telemetry.consistency import FieldAgreement, Ledger, Told, ToldFields
+from gateway.upstream.upstream import Upstream
 
 SUMMARY = "summary"
+
+
+class Standing(msgspec.Struct, array_like=True):
+    """How one process sees an upstream."""
+
+    is_up: bool
+    lane: str
+    breaker: int  # by `core.breaker`'s numbers
+    doubt: str  # why it is not used as the reference lane that it is configured as; "" if it is
+
+    def worse(self, other: "Standing") -> "Standing":
+        """Of two processes' views the worse of each: an open breaker, then a half-open one."""
+        breaker = max(self.breaker, other.breaker, key=(CLOSED, HALF_OPEN, OPEN).index)
+        return Standing(self.is_up and other.is_up, self.lane, breaker, self.doubt or other.doubt)
 
 
 class Summary(msgspec.Struct, array_like=True):
@@ -19,7 +35,7 @@ class Summary(msgspec.Struct, array_like=True):
     fields: list[ToldFields]
     is_degraded: bool
     sizes: dict[str, int]
-    up: dict[str, bool]  # upstreams
+    upstreams: dict[str, Standing]
     in_flight: int
     flights: int
 
@@ -34,10 +50,15 @@ def summary_of(gateway: Gateway, *, with_questions: bool = False) -> Summary:
         fields=gateway.metrics.fields.tell() if with_questions else [],
         is_degraded=gateway.store.is_degraded,
         sizes=gateway.store.sizes(),
-        up={upstream.name: upstream.is_up for upstream in gateway.pool.upstreams},
+        upstreams={upstream.name: _standing(upstream) for upstream in gateway.pool.upstreams},
         in_flight=gateway.in_flight,
         flights=len(gateway.flights),
     )
+
+
+def _standing(upstream: Upstream) -> Standing:
+    breaker = upstream.breaker.state(upstream.watch.clock())
+    return Standing(upstream.is_up, upstream.settings.lane, breaker, upstream.trust.doubt)
 
 
 def encode_summary(gateway: Gateway) -> bytes:
@@ -60,7 +81,10 @@ async def summarise(gateway: Gateway) -> dict[str, Any]:
 
 def _tell(summaries: Sequence[Summary], ledger: Ledger, fields: FieldAgreement) -> dict[str, Any]:
     """Several as one: amounts are added up, and of states the worst that any process sees is told."""
-    names = dict.fromkeys(name for each in summaries for name in each.up)
+    upstreams: dict[str, Standing] = {}
+    for each in summaries:
+        for name, seen in each.upstreams.items():
+            upstreams[name] = seen.worse(upstreams.get(name, seen))
     sizes = dict.fromkeys(name for each in summaries for name in each.sizes)
     return {
         "version": __version__,
@@ -71,9 +95,21 @@ def _tell(summaries: Sequence[Summary], ledger: Ledger, fields: FieldAgreement) 
             "degraded": any(each.is_degraded for each in summaries),
             **{name: sum(each.sizes.get(name, 0) for each in summaries) for name in sizes},
         },
-        "upstreams": {
-            name: "up" if all(each.up.get(name, True) for each in summaries) else "down" for name in names
-        },
+        "upstreams": {name: _state(seen) for name, seen in upstreams.items()},
+        "upstream_states": {name: _describe(seen) for name, seen in upstreams.items()},
         "in_flight": sum(each.in_flight for each in summaries),
         "flights": sum(each.flights for each in summaries),
+    }
+
+
+def _state(seen: Standing) -> str:
+    return "up" if seen.is_up else "down"
+
+
+def _describe(seen: Standing) -> dict[str, str | None]:
+    return {
+        "state": _state(seen),
+        "lane": seen.lane,
+        "breaker": STATES[seen.breaker],
+        "doubt": seen.doubt or None,
     }

@@ -3,6 +3,10 @@
 
 const percent = (share) => `${(share * 100).toFixed(1)} %`;
 const ROUNDS = 12;
+const TROUBLES = {
+  open: "Breaker open: it keeps failing, and is left alone for a while.",
+  "half-open": "Breaker half-open: it kept failing; one call at a time is let through, and decides.",
+};
 
 const standing = {
   choices({ version, models, policies, default_policy: usual, max_k: most }) {
@@ -12,12 +16,11 @@ const standing = {
     choose(at("policy"), Object.entries(policies).map(([name, k]) => [name, `${name} (k=${k})`]), this.wanted?.policy ?? usual);
   },
 
-  summary({ consistency, upstreams, cache, in_flight: inFlight }) {
+  summary({ consistency, upstream_states: upstreams, cache, in_flight: inFlight }) {
     headline(consistency);
     at("rates").hidden = consistency.length === 0;
     at("rates").tBodies[0].replaceChildren(...consistency.map(rateRow));
-    at("upstreams").replaceChildren(...Object.entries(upstreams).map(([name, state]) =>
-      make("li", {}, `${name}: `, make("b", { "data-state": state }, state))));
+    at("upstreams").replaceChildren(...Object.entries(upstreams).map(upstreamRow));
     at("cache").textContent = `${count(cache.entries, "pin")} in memory, ${Math.ceil(cache.bytes / 1024)} KiB of ${Math.round(cache.limit / 2 ** 20)} MiB`
       + `${cache.degraded ? "; Redis is down" : ""}. ${count(inFlight, "request")} in flight.`;
   },
@@ -54,6 +57,14 @@ function headline(rates) {
 function rateRow({ model, policy, spread, rate, interval, questions }) {
   const cells = [model, policy, spread, percent(rate), `${percent(interval[0])} – ${percent(interval[1])}`, questions];
   return make("tr", {}, ...cells.map((cell, place) => make("td", place > 2 ? { class: "number" } : {}, String(cell))));
+}
+
+function upstreamRow([name, { state, lane, breaker, doubt }]) {
+  const troubles = [TROUBLES[breaker], doubt && `Not used as a reference lane: ${doubt}.`].filter(Boolean);
+  const trusted = lane === "reference" && !doubt ? ", trusted" : "";
+  return make("li", {}, `${name}: `, make("b", { "data-state": state }, state),
+    make("span", { class: "hint" }, `, ${lane} lane${trusted}, breaker ${breaker}`),
+    ...troubles.map((text) => make("p", { class: "problem" }, text)));
 }
 
 function choose(select, options, usual) {

@@ -158,7 +158,9 @@ async def test_the_feed_tells_rounds_without_their_texts() -> None:
         async with following(client) as feed:
             choices = await feed.next("choices")
             assert (["m"], 3) == (choices["models"], choices["policies"]["majority"])
-            assert {"u0": "up"} == (await feed.next("summary"))["upstreams"]
+            figures = await feed.next("summary")
+            state = {"state": "up", "lane": "fast", "breaker": "closed", "doubt": None}
+            assert ({"u0": "up"}, {"u0": state}) == (figures["upstreams"], figures["upstream_states"])
             await client.chat(messages=[{"role": "user", "content": "my question"}])
             told = await feed.next("round")
             assert ("unanimous", "m", "majority", 2, 3) == tuple(

@@ -94,6 +94,7 @@ async def test_the_summary_is_of_all(tmp_path: Path, redis_server: RedisServer) 
                 told["consistency"][0]["questions"],
                 told["consistency"][0]["rate"],
             )
+            assert ["closed"] == [each["breaker"] for each in told["upstream_states"].values()]
 
 
 async def test_a_worker_that_dies_is_replaced(tmp_path: Path, redis_server: RedisServer) -> None:

@@ -1,12 +1,16 @@
 """The live page in a real Chromium, before a real gateway and scripted upstreams."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
+from gateway.settings.model import BreakerSettings, UpstreamSettings
 from tests.doubles.gateway import Client, open_gateway
+from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import Paced, open_upstream
 
 pytestmark = pytest.mark.browser
@@ -39,7 +43,7 @@ async def test_a_vote_from_the_question_to_the_verdict(page: Page) -> None:
         await expect(page.locator("#tally li").first).to_contain_text("2 (")
         await expect(page.locator("#rounds tbody tr")).to_have_count(1)
         await expect(page.locator("#headline")).to_contain_text("upper bound")
-        await expect(page.locator("#upstreams")).to_have_text("u0: up")
+        await expect(page.locator("#upstreams")).to_have_text("u0: up, fast lane, breaker closed")
 
 
 async def test_the_first_difference_is_marked_while_samples_come(page: Page) -> None:
@@ -132,6 +136,39 @@ async def test_the_keyboard_is_enough(page: Page) -> None:
         assert "How are you?" == upstream.seen[0].body["messages"][0]["content"]
 
 
+@asynccontextmanager
+async def troubled() -> AsyncIterator[Client]:
+    """A gateway of five upstreams: one well, one down, one whose breaker is open, two reference lanes, one trusted."""
+    breaker = BreakerSettings(failures=3, cooldown=1e6)
+    async with open_upstream() as well, open_upstream(500) as failing, open_upstream("1", "2") as doubtful:
+        made = (
+            UpstreamSettings(name="well", url=well.url),
+            UpstreamSettings(name="away", url=f"http://127.0.0.1:{free_port()}"),
+            UpstreamSettings(name="failing", url=failing.url),
+            UpstreamSettings(name="doubtful", url=doubtful.url, lane="reference"),
+            UpstreamSettings(name="invariant", url=well.url, lane="reference", trust=True),
+        )
+        async with open_gateway(upstreams=made, breaker=breaker) as client:
+            while not client.inside.pool.ejected:
+                await client.chat({"cache-control": "no-store"})
+            yield client
+
+
+async def test_how_upstreams_stand_is_told_in_words(page: Page) -> None:
+    """Up or down, the lane, the breaker, and why a reference lane is not used as one: no colour is needed for it."""
+    async with troubled() as client:
+        await visit(page, client)
+        rows = page.locator("#upstreams li")
+        for at, said in enumerate((
+            "well: up, fast lane, breaker closed",
+            "away: down, fast lane, breaker closed",
+            "failing: up, fast lane, breaker openBreaker open: it keeps failing, and is left alone for a while.",
+            "doubtful: up, reference lane, breaker closedNot used as a reference lane: ",
+            "invariant: up, reference lane, trusted, breaker closed",
+        )):  # fmt: skip
+            await expect(rows.nth(at)).to_contain_text(said)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_nothing_that_axe_objects_to(browser: Browser, scheme: str) -> None:
     """With a vote on it, axe-core finds no fault: names, roles, contrast, landmarks; nor is the page too wide."""
@@ -139,11 +176,12 @@ async def test_nothing_that_axe_objects_to(browser: Browser, scheme: str) -> Non
         color_scheme="dark" if scheme == "dark" else "light", viewport={"width": 360, "height": 740}
     )
     page = await context.new_page()
-    async with open_upstream("so 41", "so 42", "so 42") as upstream, open_gateway(upstream) as client:
+    async with troubled() as client:
         await visit(page, client)
-        await ask(page, "number")
+        await ask(page, "text")
         await expect(page.locator("#verdict")).to_be_visible()
-        await expect(page.locator("#rounds tbody tr")).to_have_count(1)
+        await expect(page.locator("#rounds tbody tr").first).to_be_visible()
+        await expect(page.locator("#upstreams .problem")).to_have_count(2)
         found = await Axe().run(page)
         assert [] == [(each["id"], each["nodes"][0]["html"]) for each in found.response["violations"]]
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
