@@ -224,12 +224,12 @@ async def test_the_summary_has_the_rate() -> None:
 
 async def test_the_fields_that_disagree(caplog: pytest.LogCaptureFixture) -> None:
     """Of JSON answers summary and log say how far samples agree on each field; the summary has the worst first."""
-    caplog.set_level("INFO", "gateway.serving.rounds")
+    caplog.set_level("INFO", "gateway")
     answers = '{"label": "a", "score": 1}', '{"label": "a", "score": 2}', '{"label": "a", "score": 1}'
     policy = PRESETS["majority"].override({"answer": "json"})
     async with open_upstream(*answers) as upstream, open_gateway(upstream, default_policy=policy) as client:
         await client.chat()
         (found,) = (await client.get("/v1/consistency/summary")).json["fields"]
         assert [("/score", 0.6667), ("/label", 1.0)] == [*found["fields"].items()]
-    (logged,) = (vars(each)["said"] for each in caplog.records if each.name == "gateway.serving.rounds")
+    (logged,) = (vars(each)["said"] for each in caplog.records if each.message == "round")
     assert ("majority", {"/label", "/score"}) == (logged["policy"], logged["fields"].keys())
