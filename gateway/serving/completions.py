@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
+from gateway.errors import GatewayError
 from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
@@ -61,7 +62,16 @@ async def _find_or_vote(
         return _hit(landing, wanted, request, trace, gateway)
     if trace.quota is not None:
         await trace.quota.allows_tokens()
-    wanted = relieved(gateway, wanted)
+    began = perf_counter()
+    try:
+        return await _vote(gateway, request, trace, relieved(gateway, wanted), key)
+    except GatewayError:  # what a failed vote took was not spent by us
+        trace.upstream_seconds = perf_counter() - began
+        raise
+
+
+async def _vote(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted, key: str) -> Reply:
+    """A vote of its own, or the one that is under way."""
     sent = sent_for(request.headers, trace.request_id, streamed=wanted.streamed)
     if not (wanted.streamed or wanted.is_shared(key)):  # nobody else can wait for it
         return _whole(await land(gateway, wanted, key, sent, News()), wanted, trace, gateway)

@@ -14,7 +14,7 @@ class Landing(NamedTuple):
     source: str  # vote | cache | joined | single | reference
     cache_status: str  # RFC 9211
     key: str
-    upstream_seconds: float = 0.0
+    upstream_seconds: float = 0.0  # that the vote took, here or in another process
     headers: tuple[tuple[str, str], ...] = ()  # the winner's, where it came from an upstream just now
     live: LiveStream | None = None  # what was shown of it before it was there
     asked: int = 0  # the k that it would have had, where pressure left it one sample; else 0

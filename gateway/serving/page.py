@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -115,7 +116,7 @@ async def _watch(gateway: Gateway, request: Request, trace: Trace, wanted: Wante
     if (quota := trace.quota) is not None:  # before the stream begins: nothing can be refused in it
         await (quota.allows_request() if landing else quota.allows_tokens())
     stream = _begin(request, trace)
-    tell = partial(_tell, stream)
+    tell, began = partial(_tell, stream), perf_counter()
     tell("question", _describe_question(wanted, key))
     try:
         if landing is None:
@@ -129,7 +130,7 @@ async def _watch(gateway: Gateway, request: Request, trace: Trace, wanted: Wante
         gateway.metrics.returned(landing.pin.returned, trace.tenant)
         tell("verdict", _describe_verdict(landing))
     except GatewayError as error:
-        trace.status = error.status
+        trace.status, trace.upstream_seconds = error.status, perf_counter() - began
         stream.push(encode_event(error_body(CHAT, error), b"error"))
     stream.end()
     return stream

@@ -84,11 +84,12 @@ async def _land(case: _Case, news: News, spectator: Spectator | None) -> Landing
             spectator.joined()
         news.is_elsewhere = True
 
+    began = perf_counter()
     async with lead(gateway.store, key, follows=follows) as led:
         if led.found or led.told:
             gateway.metrics.cache("joined")
             pin = led.found.pin if led.found else handed(led.told)
-            return Landing(pin, "joined", COLLAPSED, key)
+            return Landing(pin, "joined", COLLAPSED, key, perf_counter() - began)
         news.is_elsewhere = False
         news.outlast = partial(gateway.store.outlast, key)
         showing = Showing(form, wanted, news, lambda: led.is_held) if form else spectator

@@ -60,6 +60,7 @@ class _View:
         self._request = request
         self._trace = trace
         self._wanted = wanted
+        self._began = perf_counter()
         trace.source = source
 
     def see(self, piece: bytes) -> None:
@@ -92,6 +93,7 @@ class _View:
             ending = self._rest(landing)
         except GatewayError as error:
             trace.status, trace.code = error.status, error.code or ""
+            trace.upstream_seconds = perf_counter() - self._began
             return error_event(form, error)
         except Exception:  # noqa: BLE001  a response has begun: whatever goes wrong has to be said inside it
             _LOG.exception("a bug in the gateway")

@@ -78,6 +78,7 @@ async def test_one_vote_for_all_gateways(redis_server: RedisServer, stream: bool
         assert 2 == len(upstream.seen)
         assert 1 == len({each.body for each in got}) if not stream else True
         assert ["vote", *["joined"] * 4] == [each.headers["x-consistency-source"] for each in got]
+        assert all("upstream;dur=0.00," not in each.headers.get("server-timing", "") for each in got)
         assert [0, 2, 2] == [
             await each.metric("scg_cache_requests_total", result="joined") for each in (first, *others)
         ]

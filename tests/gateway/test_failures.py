@@ -7,6 +7,8 @@ from gateway.core.failure import NoneAgrees, NoReference, NoSamples
 from gateway.core.round import Result
 from gateway.core.vote import decide
 from gateway.serving.failures import no_verdict
+from tests.doubles.gateway import open_gateway
+from tests.doubles.upstream import open_upstream
 
 TIE = decide([Ballot(Sample(index, Reply(text)), text, text) for index, text in enumerate("ab")], 2, 2, b"")
 NO_LANE = Abstention(3, "reference")
@@ -29,3 +31,14 @@ def test_no_verdict(result: Result, status: int | None, code: str, said: str) ->
     assert code == error.code
     assert status in {None, error.status}
     assert said in error.message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failed_vote_is_no_overhead(*, stream: bool) -> None:
+    """What was waited for the upstreams is not counted as time of our own, though nothing came of it."""
+    async with open_upstream("a", "b", "c") as upstream, open_gateway(upstream) as client:
+        rejecting = {"on_disagreement": "reject", "min_agreement": 0.5}
+        assert "no_agreement" in (await client.chat(stream=stream, consistency=rejecting)).text
+        source = "vote" if stream else "none"
+        whole = await client.metric("scg_request_seconds_sum", endpoint="chat_completions", source=source)
+        assert 0 < await client.metric("scg_overhead_seconds_sum", source=source) < whole
