@@ -91,8 +91,8 @@ async def _forward_charged(gateway: Gateway, request: Request, trace: Trace, pas
 
 
 async def _forward(gateway: Gateway, request: Request, trace: Trace, passing: Passing) -> Reply:
-    pool, model, sequel = gateway.pool, passing.model, passing.sequel
-    turn = pool.turn(model) if sequel is None else await sequel.turn(pool, model)
+    pool, sequel = gateway.pool, passing.sequel
+    turn = pool.turn(passing.model) if sequel is None else await sequel.turn(pool, passing.model)
     upstream = turn.pick()
     assert upstream is not None  # who is asked for in no lane of its own is always there
     attempts = Attempts(turn, gateway.retries.allow(), upstream)
@@ -113,7 +113,7 @@ async def _attempt(
     ends: float,
 ) -> Reply | None:
     """The answer of one upstream; None if another one is to be asked."""
-    upstream = attempts.upstream
+    upstream, sequel = attempts.upstream, passing.sequel
     tenant = _tenant(request, trace) if upstream.settings.max_in_flight else ""
     patience = gateway.settings.timeouts.first_byte
     if not (upstream.slots.take_at_once() or await upstream.slots.take(patience, tenant=tenant)):
@@ -122,7 +122,7 @@ async def _attempt(
     result, status, failed = "cancelled", 0, None
     try:
         url = upstream.settings.url + request.target
-        sent = _sent_to_read if passing.sequel is not None and passing.sequel.is_stored else _sent_on
+        sent = _sent_on if sequel is None or not sequel.is_stored else _sent_to_read
         headers = upstream.dress(gateway.spans.carry(request.headers.once(sent)))
         call = Call(request.method, url, headers, passing.body, (("x-request-id", trace.request_id),))
         exchange = await upstream.client.send(call)
@@ -132,8 +132,8 @@ async def _attempt(
                 result = "status"
                 return None
             listener = None
-            if passing.sequel is not None and status < 400:
-                listener = await passing.sequel.answered(gateway.pool, upstream, exchange)
+            if sequel is not None and status < 400:
+                listener = await sequel.answered(gateway.pool, upstream, exchange)
             reply, broken = await _relay(request, exchange, trace, listener)
             result = broken.reason if broken else "ok" if status < 400 else "status"
             return reply
@@ -143,7 +143,7 @@ async def _attempt(
         result, failed = error.reason, unanswered(error)
         if _is_safe(request, failed) and attempts.go_on(failed, within=ends - perf_counter()):
             return None
-        raise _told(error, passing.sequel) from error
+        raise _told(error, sequel) from error
     finally:
         seconds = perf_counter() - began
         trace.upstream_seconds += seconds
