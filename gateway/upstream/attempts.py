@@ -22,7 +22,10 @@ class Attempts:
     def second(self) -> Upstream | None:
         """Another one to ask at the same time, if there is one and the allowance reaches so far."""
         other = self._turn.pick(self._index, [self.upstream])
-        return other if other not in {None, self.upstream} and self._again.take_hedge() else None
+        if other not in {None, self.upstream} and self._again.take_hedge():
+            return other
+        self._turn.keep(self._index, self.upstream)
+        return None
 
     def go_on(self, failed: Failed | None, within: float) -> bool:
         """Whether to ask once more, `upstream` after `pause`, which is less than `within` seconds.
@@ -36,6 +39,7 @@ class Attempts:
         other = self._turn.pick(self._index, tried) or self.upstream
         pause = self._again.take(failed, len(tried) - 1, is_elsewhere=other not in tried, within=within)
         if pause is None:
+            self._turn.keep(self._index, self.upstream)
             return False
         self.upstream.meter.retried(failed.why)
         self._tried, self.upstream, self.pause = tried, other, pause

@@ -34,6 +34,9 @@ class Turn(Protocol):
     def pick(self, index: int = 0, tried: Collection[Upstream] = ()) -> Upstream | None:
         """Whom to ask for sample `index`, of those not tried for it if there are such; None if there is nobody."""
 
+    def keep(self, index: int, upstream: Upstream) -> None:
+        """Sample `index` stays with this one: whoever was picked for it last was not asked."""
+
     def avoid(self, upstream: Upstream) -> None:
         """No sample came of this one."""
 
@@ -49,6 +52,9 @@ class LoneTurn:
     def pick(self, index: int = 0, tried: Collection[Upstream] = ()) -> Upstream | None:  # noqa: ARG002  Turn's
         """The only one, whatever it did: a pool's last upstream is never taken away."""
         return self._upstream
+
+    def keep(self, index: int, upstream: Upstream) -> None:
+        """They all do."""
 
     def avoid(self, upstream: Upstream) -> None:
         """There is no other."""
@@ -77,6 +83,10 @@ class RoundTurn:
         chosen = upstreams[0] if len(upstreams) == 1 else self._less_loaded(upstreams, cumulative)
         self._asked[index] = chosen
         return chosen
+
+    def keep(self, index: int, upstream: Upstream) -> None:
+        """Sample `index` stays with this one: whoever was picked for it last was not asked."""
+        self._asked[index] = upstream
 
     def avoid(self, upstream: Upstream) -> None:
         """No sample came of this one: others go first."""

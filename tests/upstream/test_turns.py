@@ -8,9 +8,14 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
-from gateway.settings.model import BreakerSettings
+from gateway.core.retry import UNSENT
+from gateway.settings.model import BreakerSettings, RetrySettings
+from gateway.telemetry.metrics import Metrics
+from gateway.upstream.attempts import Attempts
 from gateway.upstream.pool import Pool
+from gateway.upstream.retries import Failed, Retries
 from gateway.upstream.upstream import Upstream
 from tests.upstream.pools import Clock, asked, at, dice, many, named, pool_of, possible, sees
 
@@ -74,6 +79,19 @@ async def test_who_failed_in_a_round_is_not_asked_again_in_it() -> None:
         turn.avoid(b)
         assert [a, b] == [turn.pick(4), turn.pick(5)]
         assert "ab" == asked(pool, 2)
+
+
+async def test_who_was_not_asked_after_all_is_still_fresh() -> None:
+    """No retry and no second call is left: the replica that would have had it is the next sample's."""
+    retries = Retries(RetrySettings(limit=0), Metrics(CollectorRegistry()))
+    async with pool_of(*many("abc")) as pool:
+        turn, (a, b, c) = pool.turn("m"), pool.upstreams
+        first = Attempts(turn, retries.allow(), a)
+        assert a is turn.pick(0)
+        assert first.second() is None
+        assert b is turn.pick(1)
+        assert not first.go_on(Failed(UNSENT), within=60.0)
+        assert c is turn.pick(2)
 
 
 # Load and weight.
