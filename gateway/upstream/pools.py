@@ -9,6 +9,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.upstream.client import Client
 from gateway.upstream.clients import is_proxied, open_client
 from gateway.upstream.pool import Pool
+from gateway.upstream.slots import Slots
 from gateway.upstream.upstream import Upstream, Watch
 
 _FIRST_LOOK = 30.0  # seconds that new upstreams have to be looked at before they are used unseen
@@ -75,7 +76,15 @@ class Pools:
         for known in self._pool.upstreams:
             if known.settings == settings and known.client is client and known.watch == watch:
                 return known
-        return Upstream(settings, client, self._metrics, watch)
+        return Upstream(settings, client, self._metrics, watch, self._slots(settings))
+
+    def _slots(self, settings: UpstreamSettings) -> Slots | None:
+        """Those of the same server with the same bound: calls under way count until they end, serial stays serial."""
+        places = (settings.name, settings.url, settings.max_in_flight)
+        for known in self._pool.upstreams:
+            if places == (known.name, known.settings.url, known.settings.max_in_flight):
+                return known.slots
+        return None
 
     def _client(self, upstream: UpstreamSettings, timeouts: Timeouts) -> Client:
         proxied = is_proxied(upstream.url)

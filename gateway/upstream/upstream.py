@@ -48,14 +48,22 @@ class Follower(Protocol):
 
 
 class Upstream:
-    """One server and what is known of it. Pools follow it: two of them, while settings change."""
+    """One server and what is known of it. Pools follow it: two of them, while settings change.
+
+    `slots` are those of the one that it replaces, if there is one.
+    """
 
     def __init__(
-        self, settings: UpstreamSettings, client: Client, metrics: Metrics, watch: Watch = _WATCH
+        self,
+        settings: UpstreamSettings,
+        client: Client,
+        metrics: Metrics,
+        watch: Watch = _WATCH,
+        slots: Slots | None = None,
     ) -> None:
         self.settings = settings
         self.client = client
-        self.slots = Slots(settings.max_in_flight)
+        self.slots = Slots(settings.max_in_flight) if slots is None else slots
         self.seen: Look = DOWN
         self.is_seen_now = False  # whether the last look listed models
         self.is_up = True  # until a look or a call says otherwise

@@ -45,6 +45,18 @@ async def test_what_stays_the_same_goes_on() -> None:
         assert 1 == len(one.connections)
 
 
+async def test_serial_stays_serial() -> None:
+    """An upstream under other settings has the places of the one before, and new ones with another bound or server."""
+    async with open_pools() as pools:
+        pool = pools.open(settings(at(max_in_flight=1)))
+        (before,) = pool.upstreams
+        assert before.slots.take_at_once()
+        for number, other in enumerate((at(max_in_flight=1, weight=2.0), at(max_in_flight=2), at(name="b"))):
+            (after,) = (await pools.prepare(settings(other))).upstreams
+            assert after is not before
+            assert (number > 0) == after.slots.take_at_once()
+
+
 async def test_a_new_one_is_seen_before_it_is_used() -> None:
     """A pool is prepared once it knows what its upstreams serve, well or badly."""
     async with open_raw(LISTING) as one, open_pools() as pools:
