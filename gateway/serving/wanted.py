@@ -9,6 +9,7 @@ from gateway.core.key import Question, ask
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
 from gateway.core.round import Launch
+from gateway.errors import NotCached
 from gateway.serving.policies import directives, policy_for
 from gateway.settings.model import KeySettings, Settings
 from gateway.upstream.engines import dialect, salt_of, sample_members
@@ -127,11 +128,16 @@ class Untouched:
 def read_request(
     settings: Settings, endpoint: Form, raw: bytes, headers: Mapping[str, str], caller: Caller
 ) -> Wanted | Untouched:
-    """Read a request; BadRequest names the member or header that cannot be taken."""
+    """Read a request; BadRequest names the member or header that cannot be taken.
+
+    NotCached where nothing but a pin is wanted, and there can be none.
+    """
     body = parse_body(raw)
     asking = endpoint.asks(body.members)
     policy = policy_for(settings, asking.model, headers, body.members.get("consistency"))
     if reason := asking.unvoted or _reason_of_policy(policy, asking):
+        if "only-if-cached" in caller.directives:
+            raise NotCached(f"only-if-cached, and what is not voted on is never pinned: {reason}")
         return Untouched(body, asking.model, reason)
     return Wanted(
         endpoint=endpoint,

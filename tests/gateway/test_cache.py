@@ -111,6 +111,15 @@ async def test_only_if_cached_never_asks() -> None:
         assert ("cache",) == (await client.chat(only)).about("source")
 
 
+async def test_only_if_cached_asks_no_upstream_for_what_is_never_pinned() -> None:
+    """Requests that pass through unvoted: a 504 that costs nothing."""
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        got = await client.chat({"cache-control": "only-if-cached"}, n=2)
+        assert (504, "false") == (got.status, got.headers["x-should-retry"])
+        assert "never pinned: n" in got.json["error"]["message"]
+        assert [] == upstream.seen
+
+
 @pytest.mark.parametrize(
     "change",
     [{"seed": 1}, {"top_k": 4}, {"min_p": 0.1}, {"structured_outputs": {"choice": ["a"]}}, {"model": "m2"},
