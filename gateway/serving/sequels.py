@@ -35,12 +35,16 @@ class Sequel:
         return pool.turn(model) if self._holder is None else LoneTurn(self._holder)
 
     async def answered(self, pool: Pool, upstream: Upstream, exchange: Exchange) -> "Listener | None":
-        """An upstream's answer begins, and is no error: who listens for its id, if it has one."""
-        if self._stored and self._holder is None and self._param == "conversation":
+        """An upstream's answer begins, and is no error: who listens for its id, if it has one.
+
+        A conversation keeps its id, so it is noted anew each time that it is gone on from.
+        """
+        if self._stored and self._param == "conversation":
             await pool.holders.note(self._stored, upstream)
         if not self.is_stored:
             return None
-        return Listener(pool.holders, upstream, is_stream(field(exchange.headers, "content-type")))
+        streamed = is_stream(field(exchange.headers, "content-type"))
+        return Listener(pool.holders, upstream, streamed=streamed)
 
     def failed(self, failure: UpstreamFailure) -> str:
         """What a client is told where only one upstream could have answered, and was not reached; else ""."""
@@ -54,7 +58,7 @@ class Listener:
 
     __slots__ = ("_found", "_holders", "_upstream")
 
-    def __init__(self, holders: Holders, upstream: Upstream, streamed: bool) -> None:  # noqa: FBT001
+    def __init__(self, holders: Holders, upstream: Upstream, *, streamed: bool) -> None:
         self._found = StoredId(streamed=streamed)
         self._holders = holders
         self._upstream = upstream

@@ -68,8 +68,10 @@ class Debts:
     def write(self, name: str, text: str, ttl: float = inf) -> None:
         """Redis is to be told a text, which ends in so many seconds."""
         if ttl == inf:
+            self._passing.pop(name, None)
             self._texts[name] = _Text(text, inf)
             return
+        self._texts.pop(name, None)
         self._passing[name] = _Text(text, monotonic() + ttl)
         if len(self._passing) > _PASSING:
             self._passing.popitem(last=False)

@@ -122,8 +122,10 @@ class MemoryStore:
     async def remember(self, name: str, value: str, ttl: float = inf) -> None:
         """Keep a short text under a name; of very many, the ones told last."""
         if ttl == inf:
+            self._passing.pop(name, None)
             _put(self._texts, name, value, _TEXTS)
         else:
+            self._texts.pop(name, None)
             _put(self._passing, name, (value, self._clock() + ttl), _PASSING)
 
     async def recall(self, name: str) -> str | None:

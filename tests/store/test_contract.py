@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from math import inf
 
 import pytest
 
@@ -160,8 +161,9 @@ async def test_texts_are_remembered(store: Store) -> None:
     for text in ("v1", "", "caf\u00e9 \u2713\n"):
         await store.remember("fingerprint", text)
         assert text == await store.recall("fingerprint")
-    await store.remember("holder", "a", 60)
-    assert "a" == await store.recall("holder")
+    for text, ttl in (("a", 60.0), ("b", inf), ("c", 60.0), ("d", 30.0)):
+        await store.remember("holder", text, ttl)
+        assert text == await store.recall("holder")
     assert await store.get("fingerprint") is None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from math import inf
 
 import pytest
 from redis.asyncio import Redis
@@ -152,14 +153,16 @@ async def test_started_without_redis(redis_server: RedisServer) -> None:
         for number in range(5000):
             await store.remember(f"{number}", "passing", 60)
         await store.remember("over", "passing", 0.001)
+        for text, ttl in (("first", 60.0), ("second", inf)):
+            await store.remember("changed", text, ttl)
         await alone(store)
         assert ("told", b"one") == (await store.recall("text"), await body(store, "a"))
         await asyncio.to_thread(redis_server.start)
         await listening(store)
         async with open_store(redis_server.url) as other:
             assert ("told", b"one") == (await other.recall("text"), await body(other, "a"))
-            recalled = [await other.recall(each) for each in ("0", "4999", "over")]  # the latest 4096 of them
-            assert [None, "passing", None] == recalled
+            recalled = [await other.recall(each) for each in ("0", "4999", "over", "changed")]
+            assert [None, "passing", None, "second"] == recalled  # the latest 4096 of them
 
 
 async def test_a_redis_without_room(redis_server: RedisServer, raw: Redis) -> None:
