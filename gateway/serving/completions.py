@@ -7,6 +7,7 @@ from typing import Any
 from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
 from gateway.errors import GatewayError
+from gateway.serving.accounting import reservation
 from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
@@ -15,7 +16,7 @@ from gateway.serving.passthrough import Passing, forward
 from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, landing_response
-from gateway.serving.rounds import COLLAPSED, land, reservation
+from gateway.serving.rounds import COLLAPSED, land
 from gateway.serving.sequels import of_response
 from gateway.serving.shedding import relieved
 from gateway.serving.streaming import watch

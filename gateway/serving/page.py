@@ -15,13 +15,13 @@ from gateway.door.request import Reply, Request
 from gateway.door.stream import Stream
 from gateway.errors import BadRequest, GatewayError, NotFound
 from gateway.serving.access import require_admin
+from gateway.serving.accounting import reservation
 from gateway.serving.admission import identify
 from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.render import as_plain
 from gateway.serving.responses import EVENT_STREAM, error_body
-from gateway.serving.rounds import reservation
 from gateway.serving.spectator import Spectator
 from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace

@@ -1,19 +1,18 @@
 """One vote, from its first launch to what everybody is given."""
 
 import asyncio
-import logging
 from dataclasses import dataclass, replace
 from functools import partial
-from time import perf_counter, time
+from time import perf_counter
 
 from gateway.core.gate import is_disagreement, refusal_to_pin
-from gateway.core.ledger import make_entry
 from gateway.core.pin import Pin, make_pin
 from gateway.core.policy import Policy
 from gateway.core.record import RoundRecord, record_round
 from gateway.core.round import Round
 from gateway.core.vote import Verdict
 from gateway.errors import DeadlineExceeded, GatewayError
+from gateway.serving.accounting import account_for, account_for_given_up
 from gateway.serving.asking import Sent, asker
 from gateway.serving.failures import no_agreement, no_verdict
 from gateway.serving.gateway import Gateway
@@ -21,15 +20,11 @@ from gateway.serving.handing import hand_failure, hand_pin, handed
 from gateway.serving.landing import Landing
 from gateway.serving.live import Showing, live_form_of
 from gateway.serving.measuring import is_chosen, measure_later
-from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.spectator import Spectator
 from gateway.serving.wanted import Wanted
 from gateway.store.lease import Led, lead
 from gateway.store.news import News
-from gateway.telemetry.logs import log_round, round_said
 from gateway.upstream.fanout import perform
-
-_LOG = logging.getLogger(__name__)
 
 COLLAPSED = "scg; fwd=miss; collapsed"
 
@@ -104,7 +99,7 @@ async def _land(case: _Case, news: News, spectator: Spectator | None) -> Landing
 
 
 async def _vote(case: _Case, news: News, onlooker: Showing | Spectator | None = None) -> Landing:
-    """Run a round, pin its verdict, tell telemetry."""
+    """Run a round, pin its verdict, have it accounted for."""
     gateway, wanted, key = case.gateway, case.wanted, case.key
     began = perf_counter()
     vote = onlooker.round if onlooker else Round(wanted.plan)
@@ -118,27 +113,18 @@ async def _vote(case: _Case, news: News, onlooker: Showing | Spectator | None = 
             vote, key=key, endpoint=wanted.endpoint.label, model=model, pin=pin, seconds=seconds
         )
 
+    seconds, verdict, pinned, fate = 0.0, None, None, "off"
     try:
         await perform(vote, ask, onlooker)
-    except asyncio.CancelledError:  # out of time, or everybody left: no round, but samples that were paid for
-        given_up = record("off")
-        gateway.metrics.samples(given_up)
-        _charge(gateway, wanted, given_up)
+        seconds = perf_counter() - began
+        verdict = vote.result if isinstance(vote.result, Verdict) else None
+        if verdict and not _is_rejected(verdict, wanted.policy):
+            pinned, fate = await _pin(case, verdict)
+    except asyncio.CancelledError:
+        account_for_given_up(gateway, wanted, record("off"))
         raise
-    seconds = perf_counter() - began
-    verdict = vote.result if isinstance(vote.result, Verdict) else None
-    pinned, fate = None, "off"
-    if verdict and not _is_rejected(verdict, wanted.policy):
-        pinned, fate = await _pin(case, verdict)
     told = record(fate)
-    gateway.metrics.round(told)
-    gateway.spans.voted(told)
-    _charge(gateway, wanted, told)
-    if gateway.settings.log.rounds and _LOG.isEnabledFor(logging.INFO):
-        tenant = {"tenant": wanted.client.name} if wanted.client else {}
-        log_round(round_said(told) | tenant | _prompts(gateway, wanted, verdict))
-    if gateway.ledger is not None:
-        gateway.ledger.note(make_entry(vote, key=key, at=time() - told.seconds, model=told.model, pin=fate))
+    account_for(gateway, wanted, vote, told)
     if onlooker:
         onlooker.ended(told)
     if verdict is None:
@@ -174,30 +160,6 @@ async def _pin(case: _Case, verdict: Verdict) -> tuple[Pin, str]:
         return pin, "won"
     held = await (case.led.pin(pin, ttl) if case.led else gateway.store.pin(key, pin, ttl))
     return held, "won" if held is pin else "lost"
-
-
-def _prompts(gateway: Gateway, wanted: Wanted, verdict: Verdict | None) -> dict[str, str]:
-    """What was asked and answered, for the log of those who want it there."""
-    if not gateway.settings.log.prompts:
-        return {}
-    asked = {"request": wanted.body.forwarded((), {}).decode(errors="replace")}
-    return asked | ({"answer": verdict.winner.body.decode(errors="replace")} if verdict else {})
-
-
-def reservation(wanted: Wanted) -> int:
-    """About how many tokens a vote will spend at least: those of a quorum."""
-    prompt, answer = prompt_tokens(len(wanted.question.canonical)), answer_tokens(wanted.max_tokens)
-    return wanted.policy.quorum * (prompt + answer)
-
-
-def _charge(gateway: Gateway, wanted: Wanted, told: RoundRecord) -> None:
-    """Have a tenant pay for what its vote has spent."""
-    if wanted.client is None:
-        return
-    prompt = told.prompt or prompt_tokens(len(wanted.question.canonical))
-    spent = told.tokens + prompt * told.read
-    gateway.metrics.spent(wanted.client.name, spent)
-    gateway.accounts.charge(wanted.client, spent)
 
 
 def _source(verdict: Verdict, policy: Policy) -> str:
