@@ -8,7 +8,7 @@ import msgspec
 from gateway import __version__
 from gateway.core.breaker import CLOSED, HALF_OPEN, OPEN, STATES
 from gateway.serving.gateway import Gateway
-from gateway.telemetry.consistency import FieldAgreement, Ledger, Told, ToldFields
+from gateway.telemetry.consistency import Consistency, FieldAgreement, Told, ToldFields
 from gateway.upstream.upstream import Upstream
 
 SUMMARY = "summary"
@@ -31,7 +31,7 @@ class Standing(msgspec.Struct, array_like=True):
 class Summary(msgspec.Struct, array_like=True):
     """One process's part of it."""
 
-    ledger: list[Told]
+    consistency: list[Told]
     fields: list[ToldFields]
     is_degraded: bool
     sizes: dict[str, int]
@@ -46,7 +46,7 @@ _DECODER = msgspec.msgpack.Decoder(Summary)
 def summary_of(gateway: Gateway, *, with_questions: bool = False) -> Summary:
     """This process's part; `with_questions` for another one that is to add them up."""
     return Summary(
-        ledger=gateway.metrics.ledger.tell() if with_questions else [],
+        consistency=gateway.metrics.consistency.tell() if with_questions else [],
         fields=gateway.metrics.fields.tell() if with_questions else [],
         is_degraded=gateway.store.is_degraded,
         sizes=gateway.store.sizes(),
@@ -69,17 +69,17 @@ def encode_summary(gateway: Gateway) -> bytes:
 async def summarise(gateway: Gateway) -> dict[str, Any]:
     """What the summary says, over all workers."""
     if gateway.siblings is None:
-        return _tell([summary_of(gateway)], gateway.metrics.ledger, gateway.metrics.fields)
+        return _tell([summary_of(gateway)], gateway.metrics.consistency, gateway.metrics.fields)
     told = await gateway.siblings.ask(SUMMARY)
     summaries = [_DECODER.decode(each) for each in told.values()]
-    ledger, fields = Ledger(), FieldAgreement()
+    consistency, fields = Consistency(), FieldAgreement()
     for each in summaries:
-        ledger.hear(each.ledger)
+        consistency.hear(each.consistency)
         fields.hear(each.fields)
-    return _tell(summaries, ledger, fields)
+    return _tell(summaries, consistency, fields)
 
 
-def _tell(summaries: Sequence[Summary], ledger: Ledger, fields: FieldAgreement) -> dict[str, Any]:
+def _tell(summaries: Sequence[Summary], consistency: Consistency, fields: FieldAgreement) -> dict[str, Any]:
     """Several as one: amounts are added up, and of states the worst that any process sees is told."""
     upstreams: dict[str, Standing] = {}
     for each in summaries:
@@ -89,7 +89,7 @@ def _tell(summaries: Sequence[Summary], ledger: Ledger, fields: FieldAgreement) 
     return {
         "version": __version__,
         "workers": len(summaries),
-        "consistency": ledger.rates(),
+        "consistency": consistency.rates(),
         "fields": fields.least(),
         "cache": {
             "degraded": any(each.is_degraded for each in summaries),

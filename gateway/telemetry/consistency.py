@@ -63,7 +63,7 @@ class Questions:
 Told = tuple[str, str, str, list[tuple[int, int, int]]]
 
 
-class Ledger:
+class Consistency:
     """The pairs of the latest questions, by model, policy and spread."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from gateway import __version__
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
-from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs
+from gateway.telemetry.consistency import Consistency, FieldAgreement, Pairs
 from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
 from gateway.telemetry.recent import RecentRounds
 from gateway.telemetry.totals import LEAST, MOST, SUM, Totals, totals_of
@@ -72,7 +72,7 @@ class Metrics:
         self._across: dict[str, str] = {}
         self._models: set[str] = set()  # that are expected
         self.meet(policies)
-        self.ledger = Ledger()
+        self.consistency = Consistency()
         self.fields = FieldAgreement()
         self.recent = RecentRounds()
         self._answered: dict[tuple[str, str, str, str, int], tuple[Count, Spread, Spread]] = {}
@@ -327,7 +327,7 @@ class Metrics:
         for result, number in (("same", pairs.same), ("different", pairs.different)):
             if number:
                 self._pairs.labels(pairs.model, pairs.policy, pairs.spread, result).inc(number)
-        questions = self.ledger.note(pairs)
+        questions = self.consistency.note(pairs)
         kind = (pairs.model, pairs.policy, pairs.spread)
         self._questions.labels(*kind).set(len(questions.pairs))
         self._agreeing.labels(*kind).set(questions.agreement)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.interval import wilson
-from gateway.telemetry.consistency import FieldAgreement, Ledger, Pairs
+from gateway.telemetry.consistency import Consistency, FieldAgreement, Pairs
 
 
 def pairs(question: int, same: int, different: int, spread: str = "apart") -> Pairs:
@@ -18,45 +18,45 @@ def q(number: int) -> int:
 
 def test_the_question_is_the_unit() -> None:
     """A question with a hundred pairs weighs as much as one with a single pair."""
-    ledger = Ledger()
+    consistency = Consistency()
     for _ in range(50):
-        ledger.note(pairs(q(1), 2, 0))
-    ledger.note(pairs(q(2), 0, 1))
-    (rate,) = ledger.rates()
+        consistency.note(pairs(q(1), 2, 0))
+    consistency.note(pairs(q(2), 0, 1))
+    (rate,) = consistency.rates()
     assert (0.5, 2, 100, 1) == (rate.rate, rate.questions, rate.same, rate.different)
     assert tuple(round(end, 4) for end in wilson(0.5, 2)) == rate.interval
 
 
 def test_kinds_are_kept_apart() -> None:
     """Copies sent together never mix with copies apart in time."""
-    ledger = Ledger()
-    ledger.note(pairs(q(1), 1, 0, "together"))
-    ledger.note(pairs(q(1), 0, 1, "apart"))
-    assert [("apart", 0.0), ("together", 1.0)] == [(rate.spread, rate.rate) for rate in ledger.rates()]
+    consistency = Consistency()
+    consistency.note(pairs(q(1), 1, 0, "together"))
+    consistency.note(pairs(q(1), 0, 1, "apart"))
+    assert [("apart", 0.0), ("together", 1.0)] == [(rate.spread, rate.rate) for rate in consistency.rates()]
 
 
 def test_the_oldest_questions_are_forgotten() -> None:
     """Memory is bounded: the latest 4,096 questions count, however many there were."""
-    ledger = Ledger()
+    consistency = Consistency()
     for number in range(5000):
-        ledger.note(pairs(q(number), number >= 1000, number < 1000))
-    (rate,) = ledger.rates()
+        consistency.note(pairs(q(number), number >= 1000, number < 1000))
+    (rate,) = consistency.rates()
     assert (4096, round(1 - 96 / 4096, 4)) == (rate.questions, rate.rate)
-    kept = ledger.note(pairs(q(4999), 1, 0))
+    kept = consistency.note(pairs(q(4999), 1, 0))
     assert (4096, 4000) == (len(kept.pairs), kept.agreement)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1))
 def test_the_rate_is_the_mean_of_the_shares(seen: list[tuple[int, bool]]) -> None:
     """Whatever the order of the pairs, the rate is the mean over questions of the share that agreed."""
-    ledger = Ledger()
+    consistency = Consistency()
     for question, same in seen:
-        kept = ledger.note(pairs(q(question), same, not same))
+        kept = consistency.note(pairs(q(question), same, not same))
     shares = []
     for question in {question for question, _ in seen}:
         own = [same for asked, same in seen if asked == question]
         shares.append(sum(own) / len(own))
-    assert [round(sum(shares) / len(shares), 4)] == [rate.rate for rate in ledger.rates()]
+    assert [round(sum(shares) / len(shares), 4)] == [rate.rate for rate in consistency.rates()]
     assert (len(shares), round(sum(shares), 9)) == (len(kept.pairs), round(kept.agreement, 9))
 
 
