@@ -16,6 +16,7 @@ _COMMANDS = {
     "serve": "run the gateway",
     "demo": "run a small LLM server and the gateway in front of it",
     "audit": "how often a server answers the same twice",
+    "bulk": "votes on many prompts from a file",
     "config": "check and show the configuration",
     "cache": "look into a running gateway's pins",
     "key": "make API keys for clients",
@@ -24,6 +25,7 @@ _EXAMPLES = """\
   scg demo                                            everything on this machine, nothing else needed
   scg serve --upstream-url http://127.0.0.1:8000      in front of your LLM server
   scg audit http://127.0.0.1:8000                     how often it answers the same twice
+  scg bulk prompts.jsonl                              votes on a file of questions, through a running gateway
   scg config check --config scg.yaml
   scg cache stats
 """

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.audit.spec import Prompt
+from gateway.calling.shown import last_words, shortened
 from gateway.errors import BadRequest
 from gateway.upstream.engines import CHAT, COMPLETIONS
 from gateway.wire.forms.table import FORMS
@@ -74,7 +75,7 @@ def _from_json(line: str) -> Prompt:
     if ("messages" in members) == ("prompt" in members):
         raise ValueError("expected either messages or prompt")
     if "messages" in members:
-        shown, path = _last_words(members["messages"]), CHAT
+        shown, path = last_words(members["messages"]), CHAT
     else:
         shown, path = members["prompt"], COMPLETIONS
         if not isinstance(shown, str) or not shown:
@@ -88,19 +89,9 @@ def _from_json(line: str) -> Prompt:
     return _prompt(shown, path, members)
 
 
-def _last_words(messages: Any) -> str:
-    if not isinstance(messages, list) or not messages:
-        raise ValueError("messages must be a list with at least one message")
-    for at, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise ValueError(f"messages[{at}] must be an object with role and content")  # noqa: TRY004  likewise
-    said = messages[-1].get("content")
-    return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-
-
 def _prompt(shown: str, path: str, members: Mapping[str, Any]) -> Prompt:
     texts = tuple((name, json.dumps(value)) for name, value in members.items())
-    return Prompt(shown if len(shown) <= _SHOWN else shown[: _SHOWN - 1] + "…", path, texts)
+    return Prompt(shortened(shown, _SHOWN), path, texts)
 
 
 def built_in(number: int, path: str = CHAT) -> tuple[Prompt, ...]:

@@ -4,4 +4,5 @@ post        one request, and what a server that is busy says
 pace        how fast
 lines       files of JSON lines that outlive whoever writes them
 progress    how it goes, while it goes
+shown       questions for people
 """

@@ -2,6 +2,7 @@
 
 import json
 import os
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,15 @@ def as_line(value: Any) -> str:
 
 def append(path: Path, line: str) -> None:
     """Add a line, whole or not at all as far as that is in our hands."""
-    with path.open("ab", buffering=0) as file:
-        left = memoryview(line.encode())
-        while left:
-            left = left[file.write(left) :]
+    with FileIO(path, "a") as file:
+        write_all(file, line.encode())
+
+
+def write_all(file: FileIO, text: bytes) -> None:
+    """Write without a buffer: what was written outlives this process."""
+    left = memoryview(text)
+    while left:
+        left = left[file.write(left) :]
 
 
 def whole_lines(text: str) -> list[str]:

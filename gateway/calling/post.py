@@ -23,6 +23,10 @@ _OURS = "x-consistency-"
 TRIES = 8  # of one request while the server is busy
 
 
+class Unusable(Exception):
+    """There is nobody to ask: the message says why, in one line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Whom to ask, and for how long. `headers` are whole, a key included."""

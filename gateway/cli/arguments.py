@@ -26,7 +26,7 @@ def describe(parser: argparse.ArgumentParser, text: str, examples: str) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
-def add_config_flag(parser: argparse.ArgumentParser) -> None:
+def add_config_flag(parser: "argparse._ActionsContainer") -> None:
     """`--config`, the file that SCG_CONFIG names otherwise."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with settings (SCG_CONFIG)")
 
@@ -58,3 +58,9 @@ def address(host: str, port: int) -> str:
     """Where a client on this machine finds what listens there."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  recognised, not listened on
     return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def gateway_url() -> str:
+    """Where `scg serve` listens with these variables; a port that Kubernetes or a mistake put there is none."""
+    host, port = (os.environ.get(name, "").strip() for name in ("SCG_HOST", "SCG_PORT"))
+    return address(host or "127.0.0.1", int(port) if port.isascii() and port.isdigit() else 8080)

@@ -22,10 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask, then report; also after Ctrl-C."""
-    from gateway.audit.ask.target import Unusable
     from gateway.audit.journal import JournalError
     from gateway.audit.prompts import PromptsError
     from gateway.calling.lines import Unreadable, keep_aside
+    from gateway.calling.post import Unusable
 
     try:
         options = _options(arguments)
@@ -112,7 +112,7 @@ def _options(arguments: argparse.Namespace) -> "Options":
     from gateway.extraction.installed import missing
 
     if lacking := missing(arguments.answer):
-        from gateway.audit.ask.target import Unusable
+        from gateway.calling.post import Unusable
 
         raise Unusable(f"--answer {arguments.answer}: {lacking}")
     names = ("model", "copies", "gap", "temperature", "seed", "vary_seed", "max_tokens", "answer")

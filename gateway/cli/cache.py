@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from gateway.cli.arguments import address, describe
+from gateway.cli.arguments import describe, gateway_url
 from gateway.settings.spelling import ADMIN_KEY
 
 _TIMEOUT = 10.0
@@ -42,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         made.add_argument("key", help="the key, as in the header x-consistency-key")
     for made in actions.choices.values():
         made.add_argument(
-            "--url", type=_base_url, default=_url(), help="the gateway (by SCG_HOST and SCG_PORT %(default)s)"
+            "--url",
+            type=_base_url,
+            default=gateway_url(),
+            help="the gateway (by SCG_HOST and SCG_PORT %(default)s)",
         )
 
 
@@ -64,12 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
         return _fail(f"{arguments.url} does not answer like a gateway")
     print(json.dumps({"deleted": arguments.key} if answer is None else answer, indent=2, ensure_ascii=False))
     return 0
-
-
-def _url() -> str:
-    """Where `scg serve` listens with these variables; a port that Kubernetes or a mistake put there is none."""
-    host, port = (os.environ.get(name, "").strip() for name in ("SCG_HOST", "SCG_PORT"))
-    return address(host or "127.0.0.1", int(port) if port.isascii() and port.isdigit() else 8080)
 
 
 def _base_url(text: str) -> str:

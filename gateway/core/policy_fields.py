@@ -13,6 +13,9 @@ STOPS = ("all", "unbeatable")
 ON_DISAGREEMENT = ("return", "reject", "reference")
 FALLBACKS = ("error", "return")
 
+# What a request may choose: a policy by name, and these fields of it. Everything else is the operator's.
+CHOICES = ("policy", "k", "answer", "stop", "min_ballots", "min_agreement", "on_disagreement", "spread")
+
 
 class PolicyError(ValueError):
     """A policy field that cannot be taken: `field` names it, the message says what would do."""

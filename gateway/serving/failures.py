@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.core.ballot import Abstention
 from gateway.core.failure import NoReference, NoSamples
+from gateway.core.pin import make_pin
 from gateway.core.policy import Policy
 from gateway.core.round import Result
 from gateway.core.vote import Verdict
@@ -17,15 +18,17 @@ from gateway.errors import (
     UpstreamAnswered,
     UpstreamUnreachable,
 )
+from gateway.wire.headers import describe
 
 _SAID = 200  # bytes of what is no JSON
 
 
 def no_agreement(verdict: Verdict, policy: Policy) -> NoAgreement:
-    """The vote ended below `min_agreement` under `reject`: its tally."""
+    """The vote ended below `min_agreement` under `reject`: its tally, and the fields that a verdict has."""
     return NoAgreement(
         f"the samples agree at {verdict.agreement:.2f}, below min_agreement {policy.min_agreement:g}: "
-        f"{verdict.samples} samples, votes {'-'.join(map(str, verdict.votes)) or 'none'}"
+        f"{verdict.samples} samples, votes {'-'.join(map(str, verdict.votes)) or 'none'}",
+        headers=tuple(describe(make_pin(verdict, policy.name), "vote", "").items()),
     )
 
 

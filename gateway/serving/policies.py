@@ -6,13 +6,11 @@ from functools import lru_cache
 
 from gateway.core.answer.rules import REGEX
 from gateway.core.policy import Policy, refuse_beyond
-from gateway.core.policy_fields import PolicyError
+from gateway.core.policy_fields import CHOICES, PolicyError
 from gateway.errors import BadRequest
 from gateway.extraction.installed import missing
 from gateway.settings.model import Settings
 
-# What a request may choose. Everything else is the operator's.
-CHOICES = ("policy", "k", "answer", "stop", "min_ballots", "min_agreement", "on_disagreement", "spread")
 HEADERS = {f"x-consistency-{choice.replace('_', '-')}": choice for choice in CHOICES}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from gateway.settings.errors import Problem
 from gateway.settings.paths import Gap, Path, UnknownKey, locate, put
-from gateway.settings.spelling import ADMIN_KEY, guess, spell_key
+from gateway.settings.spelling import ADMIN_KEY, CLIENT_KEY, guess, spell_key
 from gateway.settings.yaml_file import parse_yaml
 
 URL, API_KEY, CONFIG = "SCG_UPSTREAM_URL", "SCG_UPSTREAM_API_KEY", "SCG_CONFIG"
@@ -47,7 +47,7 @@ def read_environment(
     found = Environment()
     variables = {name: value for name, value in environ.items() if name.startswith(_PREFIX) and value.strip()}
     _leave_to_kubernetes(variables, found)
-    for elsewhere in (CONFIG, ADMIN_KEY):
+    for elsewhere in (CONFIG, ADMIN_KEY, CLIENT_KEY):
         variables.pop(elsewhere, None)
     _take_upstream_url(variables, found, url_by_flag=url_by_flag)
     places: list[tuple[Path, bool, str]] = []

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 MASK = "***"
-ADMIN_KEY = "SCG_ADMIN_KEY"  # no setting: what commands show to a running gateway
+# No settings: what commands show to a running gateway, its operator's and a client's.
+ADMIN_KEY, CLIENT_KEY = "SCG_ADMIN_KEY", "SCG_API_KEY"
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)?(.*@)?([^?#]*)(.*)", re.DOTALL)
 _HOST = r"([\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?"

@@ -15,6 +15,7 @@ COMMANDS = [
     ["serve"],
     ["demo"],
     ["audit"],
+    ["bulk"],
     ["config"],
     ["config", "check"],
     ["config", "show"],
@@ -55,7 +56,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "scg: the following arguments are required: serve|demo|audit|config|cache"),
+        ([], "scg: the following arguments are required: serve|demo|audit|bulk|config|cache"),
         (["sevre"], "invalid choice: 'sevre'"),
         (["serve", "--prot", "1"], "scg: unrecognized arguments: --prot 1"),
         (["config"], "scg config: the following arguments are required: check|show|schema"),

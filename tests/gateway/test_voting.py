@@ -157,6 +157,7 @@ async def test_disagreement_can_be_refused() -> None:
             got.headers["x-should-retry"],
         )
         assert "3 samples, votes 2-1" in got.json["error"]["message"]
+        assert ("majority", "0.67", "3") == got.about("outcome", "agreement", "samples")
         await client.chat(consistency=choices)
         assert 6 == len(upstream.seen)
 

@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import TextIO
 
 from gateway.audit.ask.run import Left, Run
-from gateway.audit.ask.target import Tried, Unusable, find_target, try_one
+from gateway.audit.ask.target import Tried, find_target, try_one
 from gateway.audit.heard import Outcome
 from gateway.audit.journal import Head, Journal, JournalError, read_journal, whole_groups
 from gateway.audit.report.progress import open_progress
@@ -18,7 +18,7 @@ from gateway.audit.schedule import schedule
 from gateway.audit.spec import Spec
 from gateway.calling.lines import mend
 from gateway.calling.pace import Pace
-from gateway.calling.post import header
+from gateway.calling.post import Unusable, header
 
 # Unless pins are what is audited, a gateway in between is asked for fresh votes.
 _FRESH = (("cache-control", "no-store"),)

@@ -8,17 +8,13 @@ from dataclasses import dataclass, replace
 from gateway.audit.ask.once import Busy, Nothing, Said, Server, ask_once
 from gateway.audit.prompts import as_completion
 from gateway.audit.spec import Prompt, Spec
-from gateway.calling.post import open_place
+from gateway.calling.post import Unusable, open_place
 from gateway.upstream.client import Headers
 from gateway.upstream.engines import CHAT, PLAIN
 from gateway.upstream.looks import Look, look
 
 _TRIES = 6
 _MOST_LISTED = 20
-
-
-class Unusable(Exception):
-    """There is nothing to audit: the message says why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
