@@ -18,8 +18,8 @@ from gateway.settings.model import Settings
 from gateway.store.open import open_store
 from gateway.store.vote_ledger import VoteLedger
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.open import open_spans
 from gateway.telemetry.siblings import METRICS, Answers, Siblings
-from gateway.telemetry.spans import open_spans
 from gateway.telemetry.totals import encode_totals
 from gateway.upstream.pools import Pools
 from gateway.upstream.retries import Retries

@@ -24,6 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve; the exit code is the application's."""
     settings = load_settings(arguments)
-    from gateway.running import process  # after the settings: a bad configuration is told at once
+    from gateway.running import start  # after the settings: a bad configuration is told at once
 
-    return process.run(settings, partial(load_settings, arguments))
+    return start.run(settings, partial(load_settings, arguments))

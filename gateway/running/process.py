@@ -15,7 +15,7 @@ import uvloop
 from gateway.app import Succession, bounds_of, door_of, make_edge, open_succession
 from gateway.door.door import Door
 from gateway.running.drain import drain
-from gateway.running.herald import Herald, find_herald
+from gateway.running.herald import Herald
 from gateway.running.reload import Load, changes, reread
 from gateway.serving.edge import Edge
 from gateway.settings.model import Settings
@@ -39,17 +39,8 @@ class Crew:
     is_late: bool  # others serve already
 
 
-def run(settings: Settings, load: Load) -> int:
-    """Serve until SIGTERM or SIGINT; the process's exit code. `load` reads the settings anew."""
-    if settings.workers > 1:
-        from gateway.running.supervisor import supervise
-
-        return supervise(settings, load, find_herald())
-    return serve(settings, load, find_herald())
-
-
 def serve(settings: Settings, load: Load, herald: Herald, crew: Crew | None = None) -> int:
-    """The same in this very process."""
+    """Serve in this very process until SIGTERM or SIGINT; its exit code. `load` reads the settings anew."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until somebody is there to hear it
     log = open_log(settings.log, worker=crew.slot if crew else None)
     with log, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

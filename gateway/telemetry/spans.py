@@ -4,20 +4,13 @@ Whether there is somebody is found out once, at the start. Without, `NoSpans` st
 is imported.
 """
 
-import logging
-import os
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.record import RoundRecord
 from gateway.core.round import Launch
-
-_LOG = logging.getLogger(__name__)
-
-# What OpenTelemetry's exporters read; whichever is set says that traces are wanted.
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 Made = TypeVar("Made")
 Headers = Sequence[tuple[str, str]]
@@ -79,17 +72,3 @@ class NoSpans:
 
 
 _NOTHING = nullcontext()
-
-
-def open_spans(environ: Mapping[str, str] = os.environ) -> Spans:
-    """Spans for the collector that the environment names; none where it names none."""
-    named = next((name for name in ENDPOINTS if environ.get(name)), None)
-    if named is None or environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
-        return NoSpans()
-    try:
-        from gateway.telemetry.tracing import OtelSpans
-    except ImportError as error:
-        needed = "pip install 'self-consistency-gateway[otel]'"
-        _LOG.warning("%s is set, but no traces are sent: %s; %s", named, error, needed)
-        return NoSpans()
-    return OtelSpans(environ)

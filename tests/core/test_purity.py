@@ -1,6 +1,7 @@
 """The core is pure, and imports point one way: a walk over the sources."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,29 @@ def part(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+def module_name(path: Path) -> str:
+    """As it is imported; a package by its own name."""
+    return ".".join(["gateway", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+
+
 def imported(path: Path) -> set[str]:
     """Full names of all that a module imports, wherever it does; names taken from a module included."""
+    return imported_in(ast.parse(path.read_text(encoding="utf-8")), path)
+
+
+def for_types(path: Path) -> set[str]:
+    """Those that are never made: only types need them."""
+    guards = [
+        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.If)
+    ]
+    guards = [node for node in guards if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"]
+    return {name for guard in guards for name in imported_in(guard, path)}
+
+
+def imported_in(tree: ast.AST, path: Path) -> set[str]:
+    """Those in a part of a module."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -113,6 +133,17 @@ def test_imports_point_one_way(path: Path) -> None:
     """Serving may import door, store, upstream, telemetry, wire and core, and none of those imports back."""
     ours = {name.split(".")[1] for name in imported(path) if name.startswith("gateway.")}
     assert set() == ours & NOT_FOR.get(part(path), frozenset())
+
+
+def test_imports_never_go_in_a_circle() -> None:
+    """A module can be read knowing what it imports, wherever it does: nothing of that imports it back."""
+    names = {module_name(path): path for path in MODULES}
+    found = {name: imported(path) - for_types(path) for name, path in names.items()}
+    ours = {
+        name: {each if each in names else each.rpartition(".")[0] for each in wanted} & names.keys() - {name}
+        for name, wanted in found.items()
+    }
+    assert len(names) == len([*TopologicalSorter(ours).static_order()])
 
 
 @pytest.mark.parametrize(

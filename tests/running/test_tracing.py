@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.telemetry.spans import NoSpans, open_spans
+from gateway.telemetry.open import open_spans
+from gateway.telemetry.spans import NoSpans
 from tests.doubles.collector import Collector, open_collector
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import HANG, Answer, Upstream, open_upstream
