@@ -9,11 +9,10 @@ from gateway.audit.spec import Prompt
 from gateway.calling.shown import last_words, shortened
 from gateway.errors import BadRequest
 from gateway.upstream.engines import CHAT, COMPLETIONS
-from gateway.wire.forms.table import FORMS
+from gateway.wire.forms.table import BY_PATH
 
 # Set by the audit itself, or more than one answer, or no answer to compare.
 _NOT_THEIRS = ("model", "stream", "stream_options", "n", "best_of", "seed", "cache_salt", "consistency")
-_FORMS = {form.path: form for form in FORMS}
 _SHOWN = 200  # characters of a prompt that reports show
 
 
@@ -81,7 +80,7 @@ def _from_json(line: str) -> Prompt:
         if not isinstance(shown, str) or not shown:
             raise ValueError("prompt must be a text")
     try:
-        unvoted = _FORMS[path].asks(members).unvoted
+        unvoted = BY_PATH[path].asks(members).unvoted
     except BadRequest as error:
         raise ValueError(str(error)) from error
     if unvoted:

@@ -9,15 +9,14 @@ from gateway.core.plan import Plan
 from gateway.core.policy import PRESETS, Policy
 from gateway.upstream.engines import sample_members
 from gateway.wire.forms.form import Asking, Form
-from gateway.wire.forms.table import FORMS
+from gateway.wire.forms.table import BY_PATH
 
-_FORMS = {form.path: form for form in FORMS}
 _LENGTHS = ("max_tokens", "max_completion_tokens")
 
 
 def form_of(prompt: Prompt) -> Form:
     """The form of the endpoint at which a prompt is asked."""
-    return _FORMS[prompt.path]
+    return BY_PATH[prompt.path]
 
 
 def asking_of(spec: Spec, prompt: Prompt) -> Asking:

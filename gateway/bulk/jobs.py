@@ -11,9 +11,8 @@ from gateway.core.answer.rules import REGEX
 from gateway.core.policy_fields import CHOICES, parse_field
 from gateway.errors import BadRequest
 from gateway.wire.body import Body, parse_body
-from gateway.wire.forms.table import FORMS
+from gateway.wire.forms.table import BY_PATH
 
-_FORMS = {form.path: form for form in FORMS}
 _OF_BATCHES = ("custom_id", "method", "url", "body")
 _BY_MEMBER = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/responses"}
 _STREAMING = (
@@ -91,8 +90,8 @@ def _job(number: int, line: str, defaults: Mapping[str, Any]) -> Job:
         raise ValueError(f"custom_id: expected a text, got {_got(custom_id)}")
     if method != "POST":
         raise ValueError(f"method: expected POST, got {_got(method)}")
-    if not isinstance(url, str) or url not in _FORMS:
-        raise ValueError(f"url: expected one that is voted on ({', '.join(_FORMS)}), got {_got(url)}")
+    if not isinstance(url, str) or url not in BY_PATH:
+        raise ValueError(f"url: expected one that is voted on ({', '.join(BY_PATH)}), got {_got(url)}")
     if not isinstance(members.get("body"), dict):
         raise ValueError(f"body: expected an object, got {_got(members.get('body'))}")  # noqa: TRY004  a line for the user
     text = given.texts["body"].partition(":")[2].strip()
@@ -111,7 +110,7 @@ def _asked(custom_id: str, path: str, body: Body, defaults: Mapping[str, Any]) -
     added = {name: value for name, value in defaults.items() if name not in body.members}
     members = {**body.members, **added}
     try:
-        asking = _FORMS[path].asks(members)
+        asking = BY_PATH[path].asks(members)
     except BadRequest as error:
         raise ValueError(error.message) from error
     if not asking.model:

@@ -10,10 +10,9 @@ import msgspec
 from gateway.bulk.jobs import Job
 from gateway.calling.post import Failed, Got
 from gateway.upstream.client import field
-from gateway.wire.forms.table import FORMS
+from gateway.wire.forms.table import BY_PATH
 from gateway.wire.replies import UnreadableAnswer
 
-_FORMS = {form.path: form for form in FORMS}
 _WHOLE = frozenset({"k", "k-asked", "samples", "distinct", "divergence", "tokens"})
 _SHARES = frozenset({"agreement", "margin"})
 _JSON = "application/json"
@@ -155,7 +154,7 @@ def _said(job: Job, record: Record) -> tuple[str, int]:
     if status != 200:
         return Got(status, (), body, 0.0).words, 0
     try:
-        reply = _FORMS[job.path].reply(body, _JSON)
+        reply = BY_PATH[job.path].reply(body, _JSON)
     except UnreadableAnswer as error:
         return f"no completion: {error}", 0
     return reply.shown, reply.tokens

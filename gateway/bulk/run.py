@@ -94,7 +94,7 @@ class Run:
         if isinstance(got, Failed):
             return
         if got.status == 400 and _CHOICE in got.words:
-            raise Unusable(f"{self._place.url} does not take --policy, --k or --answer: {got.words}")
+            raise Unusable(f"{self._place.url} does not take what the flags ask for: {got.words}")
         if got.status in _REFUSED:
             raise Unusable(
                 f"{self._place.url} refuses (is the key right? SCG_API_KEY, --api-key-file): {got.words}"

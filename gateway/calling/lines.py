@@ -14,11 +14,17 @@ class Unreadable(ValueError):
 def read_text(path: Path) -> str:
     """The file as UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{path}: is not UTF-8 ({error.reason} at byte {error.start})") from error
+        return decoded(path.read_bytes(), str(path))
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from error
+
+
+def decoded(text: bytes, name: str) -> str:
+    """UTF-8 from a source of this name."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{name}: is not UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def as_line(value: Any) -> str:

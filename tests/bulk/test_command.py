@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,7 @@ async def test_flags_and_members_of_lines(bulk: Bulk) -> None:
     async with open_upstream("It is 4", "4!") as upstream, open_gateway(upstream) as gateway:
         refused = await bulk("--url", gateway.url, *words)
         assert 2 == refused.code  # strict wants a reference lane
-        assert "does not take --policy, --k or --answer: status 400: x-consistency-policy" in refused.err
+        assert "does not take what the flags ask for: status 400: x-consistency-policy" in refused.err
         ran = await bulk("--url", gateway.url, "--policy", "majority", *words[2:])
     assert (0, ["unanimous", "unanimous", "single"], [2, 2, 1]) == (
         ran.code,
@@ -425,10 +426,27 @@ def test_bad_usage(
     words: Sequence[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 2, one line with the value and what was expected."""
-    monkeypatch.setattr("sys.stdin", __import__("io").StringIO('{"model": "m", "prompt": "p"}'))
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b'{"model": "m", "prompt": "p"}')))
     assert 2 == main(["bulk", *words])
     (told,) = capsys.readouterr().err.splitlines()
     assert said in told
+
+
+@pytest.mark.parametrize(
+    ("piped", "code", "said"), [("é?", 0, "1 lines to ask"), ("\udcff", 2, "standard input: is not UTF-8")]
+)
+async def test_questions_from_a_pipe(
+    piped: str, code: int, said: str, bulk: Bulk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` is standard input, whatever the locale says of its encoding."""
+    raw = piped.encode(errors="surrogateescape")
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(raw), encoding="ascii"))
+    out = bulk.folder / "out"
+    async with open_upstream("ok") as upstream, open_gateway(upstream) as gateway:
+        words = ["bulk", "-", "--out", str(out), "--url", gateway.url, "--model", "m"]
+        assert code == await asyncio.to_thread(main, words)
+    assert said in bulk.capsys.readouterr().err
+    assert ({} if code else {"line-1"}) == (read(out).keys() if out.exists() else {})
 
 
 async def test_files_that_cannot_be(bulk: Bulk) -> None:
@@ -438,6 +456,7 @@ async def test_files_that_cannot_be(bulk: Bulk) -> None:
     for words, said in (
         (("--out", str(file)), f"--out {file}: is the file of the questions"),
         (("--api-key-file", str(key)), f"{key}: expected a key, one line of printable ASCII"),
+        (("--out", "/dev/null"), "--out /dev/null: is no plain file, which can be gone on with"),
         (("--out", "/no/such/place"), "/no/such/place: No such file or directory"),
     ):
         ran = await bulk(*words)
