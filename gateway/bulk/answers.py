@@ -18,6 +18,9 @@ from gateway.calling.lines import mend, write_all
 Named = Mapping[str, tuple[str, Job]]  # by custom_id: the name of its answer, and itself
 
 
+_BEGINNING = b'{"id":"batch_req_'
+
+
 class AnswersError(Exception):
     """A file that cannot be gone on with; the message says why."""
 
@@ -31,8 +34,8 @@ class Answers:
         self._jobs = jobs
         self._file = _locked(path)
         try:
-            mend(path)
             records = _read(path, jobs)
+            mend(path)
             kept = [record for record in records if record.is_final]
             if len(kept) < len(records):
                 self._file = _replaced(path, self._file, kept)
@@ -83,8 +86,12 @@ def _replaced(path: Path, file: FileIO, kept: list[Record]) -> FileIO:
 
 
 def _read(path: Path, jobs: Named) -> list[Record]:
+    """The whole lines. A last one that was cut off is left out, if it may have become an answer."""
     records = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    *lines, rest = path.read_bytes().split(b"\n")
+    if rest[: len(_BEGINNING)] != _BEGINNING[: len(rest)]:
+        lines.append(rest)  # which says below that it is none
+    for number, line in enumerate(lines, 1):
         where = f"{path}:{number}"
         try:
             record = read_record(line)

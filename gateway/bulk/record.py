@@ -70,9 +70,7 @@ def read_record(line: bytes) -> Record:
 def make_record(name: str, job: Job, got: Got | Failed) -> Record:
     """What came of a job, under this name."""
     if isinstance(got, Failed):
-        return Record(
-            name, job.custom_id, None, Fault("broken" if got.is_broken else "timeout", got.detail), None
-        )
+        return Record(name, job.custom_id, None, Fault(got.reason, got.detail), None)
     body = _as_json(got.body)
     if body is None and got.status == 200:
         return Record(name, job.custom_id, None, Fault("unreadable", f"no JSON: {got.words}"), None)

@@ -9,13 +9,14 @@ from time import perf_counter
 import msgspec
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Call, Client, Headers, UpstreamFailure, read_all
+from gateway.upstream.client import Call, Client, Headers, TooLong, UpstreamFailure, read_all
 from gateway.upstream.clients import is_proxied, open_client
 from gateway.wire.headers import retry_after
 
 _BOUND = 8 << 20
 _DETAIL = 300  # characters of what a server says to a request that it does not like
 _BUSY = frozenset({429, 503})
+_BROKEN = frozenset({"unreachable", "broken"})
 _LONGEST_PAUSE = 120.0
 _FIRST_PAUSE = 1.0  # seconds, doubled each time, where a busy server does not say how long
 _OURS = "x-consistency-"
@@ -76,10 +77,15 @@ class Got:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No answer. `is_broken`: the connection was not to be had or broke, which may be otherwise a moment later."""
+    """No answer. `reason` is one word: unreachable, broken, timeout or too_long."""
 
     detail: str
-    is_broken: bool
+    reason: str
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the connection was not to be had or broke, which may be otherwise a moment later."""
+        return self.reason in _BROKEN
 
 
 class _Error(msgspec.Struct):
@@ -111,9 +117,10 @@ async def post(place: Place, path: str, body: bytes) -> Got | Failed:
             finally:
                 exchange.close()
     except UpstreamFailure as failure:
-        return Failed(f"{failure.reason}: {failure}", is_broken=failure.reason != "timeout")
+        reason = "too_long" if isinstance(failure, TooLong) else failure.reason
+        return Failed(f"{failure.reason}: {failure}", reason)
     except TimeoutError:
-        return Failed(f"no whole answer within {place.patience:g} s", is_broken=False)
+        return Failed(f"no whole answer within {place.patience:g} s", "timeout")
     return Got(exchange.status, exchange.headers, answer, perf_counter() - began)
 
 

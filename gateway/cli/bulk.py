@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.bulk.session import Options
 
 _STDIN = "-"
+_CHOICE = "x-consistency-"  # a header that changes the vote, and so is part of what is asked
 
 
 class _Misuse(Exception):
@@ -97,18 +98,17 @@ def _verdict(results: "list[Answered]", lines: int, fail_under: float | None) ->
 def _options(arguments: argparse.Namespace) -> "Options":
     from gateway.bulk.session import Options
 
-    names = ("policy", "k", "answer")
-    given = {name: getattr(arguments, name) for name in names}
+    chosen = {f"{_CHOICE}{name}": getattr(arguments, name) for name in ("policy", "k", "answer")}
+    given = [(name.lower(), value) for name, value in arguments.header]
+    chosen |= {name: value for name, value in given if name.startswith(_CHOICE)}
     return Options(
         url=arguments.url or _url(arguments),
         jobs=_jobs(arguments),
         out=_out(arguments),
-        choices=tuple(
-            (f"x-consistency-{name}", str(value)) for name, value in given.items() if value is not None
-        ),
+        choices=tuple((name, str(value)) for name, value in chosen.items() if value is not None),
         rate=arguments.rate or None,
         key=_key(arguments.api_key_file),
-        headers=tuple(arguments.header),
+        headers=tuple(pair for pair in given if not pair[0].startswith(_CHOICE)),
         **{name: getattr(arguments, name) for name in ("concurrency", "tries", "timeout", "ca_file")},
     )
 

@@ -59,8 +59,8 @@ def test_a_line_is_in_the_batch_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("got", "code"),
     [
-        (Failed("broken: gone", is_broken=True), "broken"),
-        (Failed("no whole answer within 1 s", is_broken=False), "timeout"),
+        (Failed("broken: gone", "broken"), "broken"),
+        (Failed("no whole answer within 1 s", "timeout"), "timeout"),
         (Got(200, SAID.headers, b"<html>", 0.1), "unreadable"),
     ],
 )
@@ -97,7 +97,7 @@ def test_what_may_go_otherwise_is_asked_again(status: int, kept: object, tmp_pat
 def test_another_process_writes_it(tmp_path: Path) -> None:
     """Two at once would ask everything twice: the second is told so, also after lines were taken out."""
     path = tmp_path / "o"
-    write(path, record("line-1"), record("line-2", Failed("x", is_broken=True)))
+    write(path, record("line-1"), record("line-2", Failed("x", "broken")))
     with closing(Answers(path, JOBS)), pytest.raises(AnswersError, match="another scg bulk is writing it"):
         Answers(path, JOBS)
     assert ["line-1"] == there(path)
@@ -106,7 +106,7 @@ def test_another_process_writes_it(tmp_path: Path) -> None:
 def test_one_that_was_killed_while_it_took_lines_out(tmp_path: Path) -> None:
     """What it had begun to write beside the file is of no consequence."""
     path = tmp_path / "o"
-    write(path, record("line-1"), record("line-2", Failed("x", is_broken=True)))
+    write(path, record("line-1"), record("line-2", Failed("x", "broken")))
     (tmp_path / "o.new").write_bytes(b"half a li")
     assert ["line-1"] == there(path)
     assert [path] == list(tmp_path.iterdir())
@@ -117,6 +117,8 @@ def test_one_that_was_killed_while_it_took_lines_out(tmp_path: Path) -> None:
     [
         (b"{}\n", "o:1: not a line of answers"),
         (b"\xff\n", "o:1: not a line of answers"),
+        (b"notes", "o:1: not a line of answers"),
+        (record("line-1").line + b"notes", "o:2: not a line of answers"),
         (record("line-1").line.replace(b'"line-1"', b'"x"'), "o:1: custom_id 'x' is not in the input"),
         (record("line-1").line.replace(b"batch_req_", b"x"), "o:1: under custom_id 'line-1' something else"),
     ],

@@ -304,7 +304,7 @@ async def test_another_question_under_the_same_name(bulk: Bulk) -> None:
     async with open_upstream("ok") as upstream, open_gateway(upstream) as gateway:
         await bulk("--url", gateway.url)
         upstream.seen = []
-        for words in (("--k", "5"), ("--policy", "single")):
+        for words in (("--k", "5"), ("--policy", "single"), ("--header", "X-Consistency-Stop: all")):
             ran = await bulk("--url", gateway.url, *words)
             assert (2, []) == (ran.code, upstream.seen)
             assert (
