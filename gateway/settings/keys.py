@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from gateway.settings.complaints import problems_of
 from gateway.settings.errors import ConfigError, Problem
 from gateway.settings.model import KeySettings
-from gateway.settings.schema import KeySection, Section
+from gateway.settings.schema import KeySection
+from gateway.settings.section import Section
 from gateway.settings.sources import Origins
 from gateway.settings.yaml_file import parse_yaml
 

@@ -10,7 +10,7 @@ from hypothesis import settings as run_with
 from hypothesis import strategies as st
 
 from gateway.core.policy import FIELDS, PRESETS, Policy
-from gateway.settings.schema import PolicyDefinition, PolicySection, VoteSection
+from gateway.settings.policy_schema import PolicyDefinition, PolicySection, VoteSection
 from tests.settings.loading import URL, complaints, settings
 
 
