@@ -35,7 +35,8 @@ from gateway.store.codec import FORMAT, encode_pin
 from gateway.store.lookups import open_lookups
 from gateway.store.pipe import Reply
 from gateway.store.protocol import Found
-from gateway.store.servers import CONNECTIONS, open_servers
+from gateway.store.servers import CONNECTIONS
+from gateway.store.ways import open_servers
 
 _TRIES = 3
 _PACE = 8 << 20  # bytes a second that any line carries
