@@ -4,7 +4,7 @@ Label values are bounded: models come from what upstreams serve, policies and up
 everything else from fixed words.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
@@ -13,41 +13,15 @@ from gateway import __version__
 from gateway.core.ballot import Abstention, Sample
 from gateway.core.record import RoundRecord
 from gateway.core.vote import Verdict
+from gateway.telemetry import bounds
 from gateway.telemetry.consistency import Consistency, FieldAgreement, Pairs
-from gateway.telemetry.meters import Count, Counter, Gauge, Histogram, Spread
+from gateway.telemetry.making import Making
+from gateway.telemetry.meters import Count, Spread
 from gateway.telemetry.recent import RecentRounds
-from gateway.telemetry.totals import LEAST, MOST, SUM, Totals, totals_of
-from gateway.telemetry.upstream_meter import RESULTS, RETRIED, Line, UpstreamMeter
-
-_SECONDS = (
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    30,
-    60,
-    120,
-    300,
-    600,
-)
-_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
-_AGREEMENT = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 1.0)
-_COUNTS = (1, 2, 3, 4, 5, 8, 16)
-_CHARACTERS = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10000)
-_MARGINS = (0.0, 0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8)
+from gateway.telemetry.totals import LEAST, MOST, Totals, totals_of
+from gateway.telemetry.upstream_metrics import UpstreamMetrics
 
 _FATES = ("ballot", "spoiled", "abstained", "cancelled")
-HEDGED = ("won", "lost", "failed")
 RECHECKS = ("same", "different", "lost")
 
 
@@ -69,7 +43,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, policies: Iterable[str] = ()) -> None:
         self.registry = registry
-        self._across: dict[str, str] = {}
+        self._making = Making(registry)
         self._models: set[str] = set()  # that are expected
         self.meet(policies)
         self.consistency = Consistency()
@@ -80,99 +54,91 @@ class Metrics:
         self._make_request_metrics()
         self._make_round_metrics()
         self._make_cache_metrics()
-        self._make_upstream_metrics()
+        self.upstreams = UpstreamMetrics(self._making)
         self._foresee()
-        self._gauge("scg_build_info", "Always 1; the version is the label", "version", across=MOST).labels(
-            __version__
-        ).set(1)
+        self._making.gauge(
+            "scg_build_info", "Always 1; the version is the label", "version", across=MOST
+        ).labels(__version__).set(1)
 
     def _make_request_metrics(self) -> None:
-        self._requests = self._counter(
+        self._requests = self._making.counter(
             "scg_requests", "Requests answered", "endpoint", "model", "policy", "source", "status"
         )
-        self._seconds = self._histogram(
-            "scg_request_seconds", "Whole time of a request", _SECONDS, "endpoint", "source"
+        self._seconds = self._making.histogram(
+            "scg_request_seconds", "Whole time of a request", bounds.SECONDS, "endpoint", "source"
         )
-        self._overhead = self._histogram(
-            "scg_overhead_seconds", "Time of a request not spent waiting for an upstream", _OVERHEAD, "source"
+        self._overhead = self._making.histogram(
+            "scg_overhead_seconds",
+            "Time of a request not spent waiting for an upstream",
+            bounds.OVERHEAD,
+            "source",
         )
-        self._first_chunk = self._histogram(
-            "scg_first_chunk_seconds", "Time to a stream's first chunk", _SECONDS, "source"
+        self._first_chunk = self._making.histogram(
+            "scg_first_chunk_seconds", "Time to a stream's first chunk", bounds.SECONDS, "source"
         )
-        self.in_flight = self._gauge("scg_in_flight_requests", "Requests being answered").labels()
-        self._tenant_requests = self._counter(
+        self.in_flight = self._making.gauge("scg_in_flight_requests", "Requests being answered").labels()
+        self._tenant_requests = self._making.counter(
             "scg_tenant_requests", "Requests answered, by whose key they came with", "tenant", "status"
         )
-        self._tenant_tokens = self._counter(
+        self._tenant_tokens = self._making.counter(
             "scg_tenant_tokens",
             "Completion tokens returned, and prompt and completion tokens spent",
             "tenant",
             "kind",
         )
-        self._tenant_limited = self._counter(
+        self._tenant_limited = self._making.counter(
             "scg_tenant_limited", "Requests refused by a key's limit", "tenant", "limit"
         )
 
     def _make_round_metrics(self) -> None:
         by = ("model", "policy")
-        self._rounds = self._counter("scg_rounds", "Rounds ended", *by, "outcome")
-        self._agreement = self._histogram(
-            "scg_round_agreement", "Winner's votes / samples cast", _AGREEMENT, *by
+        self._rounds = self._making.counter("scg_rounds", "Rounds ended", *by, "outcome")
+        self._agreement = self._making.histogram(
+            "scg_round_agreement", "Winner's votes / samples cast", bounds.AGREEMENT, *by
         )
-        self._answers = self._histogram(
-            "scg_round_distinct_answers", "Different answers in a round", _COUNTS, *by
+        self._answers = self._making.histogram(
+            "scg_round_distinct_answers", "Different answers in a round", bounds.COUNTS, *by
         )
-        self._texts = self._histogram("scg_round_distinct_texts", "Different texts in a round", _COUNTS, *by)
-        self._divergence = self._histogram(
-            "scg_divergence_characters", "Characters shared before the first difference", _CHARACTERS, *by
+        self._texts = self._making.histogram(
+            "scg_round_distinct_texts", "Different texts in a round", bounds.COUNTS, *by
         )
-        self._margin = self._histogram(
-            "scg_margin", "Smallest gap between a sample's best two tokens", _MARGINS, *by
+        self._divergence = self._making.histogram(
+            "scg_divergence_characters",
+            "Characters shared before the first difference",
+            bounds.CHARACTERS,
+            *by,
         )
-        self._samples = self._counter("scg_samples", "Samples by what became of them", *by, "fate")
-        self._shed = self._counter("scg_shed_rounds", "Rounds for which pressure left one sample of k", *by)
-        self._saved = self._counter("scg_samples_saved", "Samples of k that the stop rule spared", *by)
-        self._tokens = self._counter("scg_completion_tokens", "Completion tokens returned and spent", "kind")
-        self._pairs = self._counter(
+        self._margin = self._making.histogram(
+            "scg_margin", "Smallest gap between a sample's best two tokens", bounds.MARGINS, *by
+        )
+        self._samples = self._making.counter("scg_samples", "Samples by what became of them", *by, "fate")
+        self._shed = self._making.counter(
+            "scg_shed_rounds", "Rounds for which pressure left one sample of k", *by
+        )
+        self._saved = self._making.counter("scg_samples_saved", "Samples of k that the stop rule spared", *by)
+        self._tokens = self._making.counter(
+            "scg_completion_tokens", "Completion tokens returned and spent", "kind"
+        )
+        self._pairs = self._making.counter(
             "scg_pairs", "Pairs of answers to one question that were compared", *by, "spread", "result"
         )
-        self._questions = self._gauge(
+        self._questions = self._making.gauge(
             "scg_consistency_questions", "Questions with pairs, of the latest ones", *by, "spread"
         )
-        self._agreeing = self._gauge(
+        self._agreeing = self._making.gauge(
             "scg_consistency_agreement", "Sum over those of the share of pairs that agree", *by, "spread"
         )
-        self._rechecks = self._counter(
+        self._rechecks = self._making.counter(
             "scg_rechecks", "Pinned verdicts voted on again, by what came of it", *by, "result"
         )
 
     def _make_cache_metrics(self) -> None:
-        self._cache = self._counter("scg_cache_requests", "Look-ups of a pinned verdict", "result")
-        self._pins = self._counter("scg_pins", "Verdicts offered to the store", "result")
-        self.cache_up = self._gauge("scg_cache_up", "Whether the store answers", across=LEAST).labels()
+        self._cache = self._making.counter("scg_cache_requests", "Look-ups of a pinned verdict", "result")
+        self._pins = self._making.counter("scg_pins", "Verdicts offered to the store", "result")
+        self.cache_up = self._making.gauge("scg_cache_up", "Whether the store answers", across=LEAST).labels()
         self.cache_up.set(1)
-        ledger = self._counter("scg_ledger_rounds", "Rounds for the vote ledger", "result")
+        ledger = self._making.counter("scg_ledger_rounds", "Rounds for the vote ledger", "result")
         self.ledger_written, self.ledger_dropped = ledger.labels("written"), ledger.labels("dropped")
-
-    def _make_upstream_metrics(self) -> None:
-        by = "upstream"
-        self._upstream_seconds = self._histogram("scg_upstream_seconds", "Whole time of a call", _SECONDS, by)
-        self._upstream_requests = self._counter("scg_upstream_requests", "Calls by result", by, "result")
-        self._upstream_up = self._gauge("scg_upstream_up", "Whether it can be reached", by, across=LEAST)
-        self._upstream_in_flight = self._gauge("scg_upstream_in_flight", "Calls under way", by)
-        self._upstream_queue = self._gauge("scg_upstream_queue", "Samples in line for it", by)
-        self._changes = self._counter(
-            "scg_fingerprint_changes", "Times that upstreams served something else under a name", "model"
-        )
-        self._breaker = self._gauge("scg_breaker_state", "0 closed, 1 open, 2 half-open", by, across=MOST)
-        self._ejections = self._counter("scg_upstream_ejections", "Times that its breaker opened", by)
-        self._retries = self._counter(
-            "scg_upstream_retries", "Calls made once more, by whom they failed at and why", by, "reason"
-        )
-        self._hedges = self._counter("scg_hedges", "Samples asked of a second upstream", "result")
-        self._refused_retries = self._counter(
-            "scg_retries_refused", "Retries that the budget refused"
-        ).labels()
 
     def _foresee(self) -> None:
         looked_up = ("hit_memory", "hit_redis", "miss", "joined", "bypass", "error")
@@ -180,8 +146,6 @@ class Metrics:
         for result in ("won", "lost", "refused"):
             self._pins.labels(result)
         self._returned, self._spent = self._tokens.labels("returned"), self._tokens.labels("spent")
-        for result in HEDGED:
-            self._hedges.labels(result)
         for source in ("vote", "cache", "joined", "reference", "single", "passthrough"):
             self._overhead.labels(source)
         self.expect("other")
@@ -209,7 +173,7 @@ class Metrics:
                 self._samples.labels(model, policy, fate)
             self._saved.labels(model, policy)
             self._shed.labels(model, policy)
-        self._changes.labels(model)
+        self.upstreams.expect(model)
 
     def expect_tenants(self, tenants: Iterable[str]) -> None:
         """Have what is counted of these at 0."""
@@ -336,48 +300,7 @@ class Metrics:
         """Count a pinned verdict that was voted on again: same, different, or lost where no answer came of it."""
         self._rechecks.labels(model, policy, result).inc()
 
-    def fingerprint_changed(self, model: str) -> None:
-        """Count that the upstreams now serve something else under this name."""
-        self._changes.labels(model).inc()
-
     @property
     def totals(self) -> Totals:
         """All that was counted, for other processes. States show the worst that any of them sees."""
-        return totals_of(self.registry, self._across)
-
-    def retry_refused(self) -> None:
-        """Count a retry that the budget refused."""
-        self._refused_retries.inc()
-
-    def hedged(self, result: str) -> None:
-        """Count a sample that was asked of a second upstream: won or lost, or neither gave one."""
-        self._hedges.labels(result).inc()
-
-    def upstream(self, name: str, line: Line, breaker_state: Callable[[], float]) -> "UpstreamMeter":
-        """The meter of one upstream."""
-        self._upstream_queue.labels(name).set_function(lambda: line.waiting)
-        self._breaker.labels(name).set_function(breaker_state)
-        return UpstreamMeter(
-            seconds=self._upstream_seconds.labels(name),
-            in_flight=self._upstream_in_flight.labels(name),
-            is_up=self._upstream_up.labels(name),
-            results={each: self._upstream_requests.labels(name, each) for each in RESULTS},
-            retries={each: self._retries.labels(name, each) for each in RETRIED},
-            ejections=self._ejections.labels(name),
-        )
-
-    def forget_upstream(self, name: str) -> None:
-        """It is no longer there: nothing is to be said of its state. What was counted stays."""
-        for gauge in (self._upstream_up, self._upstream_in_flight, self._upstream_queue, self._breaker):
-            gauge.forget(name)
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(self.registry, name, text, labels)
-
-    def _gauge(self, name: str, text: str, *labels: str, across: str = SUM) -> Gauge:
-        """`across`: how the values of several workers become one."""
-        self._across[name] = across
-        return Gauge(self.registry, name, text, labels)
-
-    def _histogram(self, name: str, text: str, bounds: Sequence[float], *labels: str) -> Histogram:
-        return Histogram(self.registry, name, text, labels, bounds)
+        return totals_of(self.registry, self._making.across)

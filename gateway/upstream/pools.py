@@ -48,7 +48,7 @@ class Pools:
         if (looking := self._looking.pop(before, None)) is not None:
             looking.cancel()
         for name in {each.name for each in before.upstreams} - {each.name for each in pool.upstreams}:
-            self._metrics.forget_upstream(name)
+            self._metrics.upstreams.forget(name)
         used = {id(each.client) for each in pool.upstreams}
         for kind, client in [*self._clients.items()]:
             if id(client) not in used:

@@ -81,12 +81,12 @@ class Retries:
         """Take one call out of the budget, if there is one."""
         if self.budget.take(self._clock()):
             return True
-        self._metrics.retry_refused()
+        self._metrics.upstreams.retry_refused()
         return False
 
     def hedged(self, result: str) -> None:
         """Count a sample that was asked of a second upstream: won, lost or failed."""
-        self._metrics.hedged(result)
+        self._metrics.upstreams.hedged(result)
 
 
 class Allowance:

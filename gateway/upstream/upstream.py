@@ -75,7 +75,7 @@ class Upstream:
         self._in_flight = 0
         self._rests_until = 0.0  # it said when it wants to be asked again
         self._missed = 0  # looks in a row that it did not answer in time
-        self.meter = metrics.upstream(
+        self.meter = metrics.upstreams.meter(
             settings.name, self.slots, lambda: self.breaker.state(self.watch.clock())
         )
 
@@ -129,7 +129,7 @@ class Upstream:
     def tell_changed(self, model: str) -> None:
         """Note that this model is not what it was."""
         _LOG.warning("model %s is served as something else than before: it is voted on anew", model)
-        self._metrics.fingerprint_changed(model)
+        self._metrics.upstreams.fingerprint_changed(model)
 
     async def list_models(self, headers: Headers) -> list[dict[str, Any]] | None:
         """The models as the server lists them for this client; None if it does not answer in time."""

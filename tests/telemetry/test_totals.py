@@ -55,7 +55,7 @@ def test_of_states_the_worst_is_told() -> None:
     """Amounts are added up; an upstream that one process cannot reach is down, and the store away."""
     well, ill = (Metrics(CollectorRegistry()) for _ in range(2))
     for made, up in ((well, True), (ill, False)):
-        meter = made.upstream("a", Slots(None), lambda: 0.0)
+        meter = made.upstreams.meter("a", Slots(None), lambda: 0.0)
         meter.up(up=up)
         meter.started()
         made.cache_up.set(up)
