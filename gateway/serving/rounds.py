@@ -39,11 +39,6 @@ class _Case:
     sent: Sent
     led: Led | None = None
 
-    @property
-    def deadline(self) -> float:
-        """Seconds until it is given up."""
-        return self.wanted.policy.deadline or self.gateway.settings.timeouts.total
-
 
 async def land(
     gateway: Gateway,
@@ -54,13 +49,13 @@ async def land(
     spectator: Spectator | None = None,
 ) -> Landing:
     """Vote within the deadline, and tell what may be shown before the end, or tell a `spectator` all of it."""
-    case = _Case(gateway, wanted, key, sent)
+    deadline = wanted.policy.deadline or gateway.settings.timeouts.total
     try:
         with gateway.spans.round():
-            async with asyncio.timeout(case.deadline) as limit:
-                landing = await _land(case, news, spectator, limit)
+            async with asyncio.timeout(deadline):
+                landing = await _land(_Case(gateway, wanted, key, sent), news, spectator)
     except TimeoutError as error:
-        raise _too_late(case) from error
+        raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
     if wanted.asked:
         gateway.metrics.shed(gateway.label(wanted.model), wanted.policy.name)
     elif landing.source == "single" and is_chosen(wanted.policy.measure):
@@ -68,7 +63,7 @@ async def land(
     return landing
 
 
-async def _land(case: _Case, news: News, spectator: Spectator | None, limit: asyncio.Timeout) -> Landing:
+async def _land(case: _Case, news: News, spectator: Spectator | None) -> Landing:
     """One vote for all processes that share a store: whoever holds the key's lease votes, the others wait.
 
     A request that nobody may share, or that only its like may, votes for itself.
@@ -97,12 +92,6 @@ async def _land(case: _Case, news: News, spectator: Spectator | None, limit: asy
             landing = await _vote(replace(case, led=led), news, showing)
         except GatewayError as error:
             led.telling = hand_failure(error)
-            raise
-        except asyncio.CancelledError:
-            if (
-                limit.expired()
-            ):  # what took too long for us would take the others, one after the other, as long
-                led.telling = hand_failure(_too_late(case))
             raise
         if not led.is_over:
             led.telling = hand_pin(landing.pin)
@@ -171,10 +160,6 @@ async def _pin(case: _Case, verdict: Verdict) -> tuple[Pin, str]:
         return pin, "won"
     held = await (case.led.pin(pin, ttl) if case.led else gateway.store.pin(key, pin, ttl))
     return held, "won" if held is pin else "lost"
-
-
-def _too_late(case: _Case) -> DeadlineExceeded:
-    return DeadlineExceeded(f"no verdict within {case.deadline:g} s")
 
 
 def _source(verdict: Verdict, policy: Policy) -> str:

@@ -230,24 +230,6 @@ async def test_a_failure_is_shared(
         assert len(upstream.seen) <= 4
 
 
-async def test_a_deadline_is_shared(redis_server: RedisServer) -> None:
-    """A vote that is out of time is told to those who wait elsewhere: none of them tries for as long again."""
-    hasty = PRESETS["majority"].override({"deadline": "1s"})
-    async with (
-        open_upstream("42") as upstream,
-        gateways(redis_server, upstream, 1) as (patient,),
-        gateways(redis_server, upstream, 1, default_policy=hasty) as (leader,),
-    ):
-        (key,) = (await patient.chat()).about("key")
-        redis_server.ask("DEL", f"scg:pin1:{{{key}}}")
-        await until(lambda: leader.inside.store.look_up(key) is None)
-        redis_server.ask("ZADD", f"scg:waits:{{{key}}}", "1e15", "a process that waits")
-        gate = hold(upstream, 2, 3)
-        assert (504, "deadline_exceeded") == ((got := await leader.chat()).status, got.json["error"]["code"])
-        assert "no verdict within 1 s" in redis_server.ask("GET", f"scg:told:{{{key}}}").decode()
-        gate.set()
-
-
 async def test_an_answer_that_is_not_pinned_is_shared(redis_server: RedisServer) -> None:
     """A verdict that may not be pinned goes to all who wait for it, and the next request votes anew."""
     policy = PRESETS["majority"].override({"min_ballots": 3, "k": 3, "answer": "json"})
