@@ -35,8 +35,9 @@ _METHOD = """\
   divided by the requests. It is the steadiest figure, and the one that most goals are about.
 - **The gateway** is `scg serve` with one worker, default settings, log and metrics on, but for what the mode is about:
   `when: deterministic` and a sampled request to be passed through, `k: 1`, `stop: all`, or Redis without the layer
-  in memory. *no cache* is `cache-control: no-store`. Before a mode is measured, `x-consistency-source` is checked to
-  be what the mode is called; *upstream calls* are counted by the gateway itself.
+  in memory. *no cache* is `cache-control: no-store`. *16 copies* has a process of its own, since the answers that it
+  pins fill memory, up to `cache.memory`. Before a mode is measured, `x-consistency-source` is checked to be what the
+  mode is called; *upstream calls* are counted by the gateway itself.
 - **The floors** (`benchmarks/programs/`): nginx `proxy_pass` with kept connections is the machine's, the shortest
   sensible aiohttp proxy and the shortest aiohttp + Redis GET are the language's. All of them on uvloop, without logs.
 - **Streams** come from an upstream of our own whose chunks carry the time at which they were sent. *added* is against

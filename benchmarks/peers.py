@@ -67,6 +67,10 @@ class Peers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End those that run; they may be started again."""
         self._stack.close()
 
     def subjects(self, names: Iterable[str], upstream: Server) -> list[Subject]:

@@ -54,6 +54,8 @@ class Mode:
 _REDIS = {"SCG_CACHE__URL": "@REDIS@", "SCG_CACHE__MEMORY": "0"}
 _THROUGH = {"SCG_VOTE__WHEN": "deterministic"}
 _ONCE = {"SCG_VOTE__K": "1"}
+# A process of its own, for it pins ten thousand answers: memory is looked at where nothing but traffic can fill it.
+_APART = {"SCG_CACHE__TTL": "1d"}
 
 MODES: Mapping[str, Mode] = {
     "pass-through": Mode("pass-through", SAMPLED, "passthrough", _THROUGH),
@@ -64,7 +66,7 @@ MODES: Mapping[str, Mode] = {
     "k3-all": Mode(
         "k=3, stop: all, no cache", replace(GREEDY, headers=_NO_STORE), "vote", {"SCG_VOTE__STOP": "all"}
     ),
-    "copies": Mode("k=3, 16 copies of each key", replace(GREEDY, copies=16), "vote"),
+    "copies": Mode("k=3, 16 copies of each key", replace(GREEDY, copies=16), "vote", _APART),
     "long-hit": Mode("hit, 8,000-token prompt", replace(GREEDY, prompt=_LONG), "cache"),
     "long-single": Mode(
         "k=1, 8,000-token prompt", replace(GREEDY, prompt=_LONG, headers=_NO_STORE), "single", _ONCE

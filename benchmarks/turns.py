@@ -69,6 +69,8 @@ def measure(servers: Servers, peers: Peers, plan: Plan, quiet: Quiet, results: R
     if "endurance" in plan.names and plan.endurance:
         _endure(loader, mode_subject(servers, "hit"), plan.endurance, results)
     if "streams" in plan.names:
+        peers.close()  # a dozen idle servers are not quite idle, and here tenths of milliseconds count
+        servers.close()
         streamers = own_streamers(servers) + peers.streamers(plan.names, servers.sse_upstream())
         measure_streams(streamers, plan.shapes, plan.stream_turns, quiet, results)
 
