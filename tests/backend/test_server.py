@@ -252,18 +252,22 @@ async def test_the_server_answers_while_the_model_computes(serve: Serve, demo: M
 
 
 async def test_a_full_queue_is_429(serve: Serve, demo: Model) -> None:
-    """One runs, one waits, the third is told to come back, as JSON though it asked for a stream; none hangs."""
+    """Of eight at once one runs and one waits; the others are told to come back, as JSON, though they stream."""
     client = await serve(demo, max_batch_size=1, max_waiting=1)
-    busy = [asyncio.create_task(_post_and_read(client, ENDLESS)) for _ in range(2)]
-    await until(client, "vllm:num_requests_waiting", 1)
 
-    async with client.post("/v1/chat/completions", json=ENDLESS | {"stream": True}) as response:
-        error = (await response.json())["error"]
+    async def ask() -> tuple[int, str | None, bytes]:
+        body = ENDLESS | {"stream": True, "max_tokens": 400}
+        async with client.post("/v1/chat/completions", json=body) as response:
+            return response.status, response.headers.get("Retry-After"), await response.read()
 
-    assert (429, "1") == (response.status, response.headers["Retry-After"])
-    assert "rate_limit_error" == error["type"]
-    for one in busy:
-        one.cancel()
+    # All at once, so that no answer, however fast, ends before the last of them is there.
+    asked = [asyncio.create_task(ask()) for _ in range(8)]
+    told = await asyncio.gather(*asked)
+
+    refused = [
+        (status, after, json.loads(body)["error"]["type"]) for status, after, body in told if status != 200
+    ]
+    assert [(429, "1", "rate_limit_error")] * 6 == refused
     await until(client, "vllm:num_requests_running", 0)
     assert 2 == (await chat(client, max_tokens=2))["usage"]["completion_tokens"]
 
