@@ -21,7 +21,7 @@ from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.render import as_plain
-from gateway.serving.responses import EVENT_STREAM, error_body
+from gateway.serving.responses import EVENT_STREAM, JSON, error_body
 from gateway.serving.spectator import Spectator
 from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace
@@ -152,10 +152,9 @@ def _describe_question(wanted: Wanted, key: str) -> dict[str, Any]:
 def _describe_verdict(landing: Landing) -> dict[str, Any]:
     """What the response of a plain request would say, and what it would hold."""
     headers = describe(landing.pin, landing.source, landing.key)
-    body = msgspec.json.decode(as_plain(CHAT, landing.pin))
     return {
         "headers": headers | {"cache-status": landing.cache_status},
-        "content": CHAT.reply(msgspec.json.encode(body), "application/json").shown,
+        "content": CHAT.reply(as_plain(CHAT, landing.pin), JSON).shown,
     }
 
 
