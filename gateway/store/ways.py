@@ -26,9 +26,24 @@ def open_servers(settings: CacheSettings) -> Servers:
     return _Spread(url, settings) if url.kind == "cluster" else _One(url, settings)
 
 
-class _One:
-    is_spread = False
+class _Whole:
+    """All keys are on one server at a time."""
 
+    is_spread = False
+    client: Redis
+
+    @asynccontextmanager
+    async def subscriber(self) -> AsyncIterator[Redis]:
+        yield self.client
+
+    async def reconnect(self) -> None:
+        await self.client.connection_pool.disconnect(inuse_connections=False)
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+
+class _One(_Whole):
     def __init__(self, url: CacheUrl, settings: CacheSettings) -> None:
         (self._place,) = url.hosts
         options, self._entrance = (
@@ -47,20 +62,8 @@ class _One:
     async def entrance(self, name: str) -> Entrance:  # noqa: ARG002  likewise
         return self._entrance
 
-    @asynccontextmanager
-    async def subscriber(self) -> AsyncIterator[Redis]:
-        yield self.client
 
-    async def reconnect(self) -> None:
-        await self.client.connection_pool.disconnect(inuse_connections=False)
-
-    async def aclose(self) -> None:
-        await self.client.aclose()
-
-
-class _Watched:
-    is_spread = False
-
+class _Watched(_Whole):
     def __init__(self, url: CacheUrl, settings: CacheSettings) -> None:
         self._url = url
         self._tls = tls_of(url, settings)
@@ -73,7 +76,7 @@ class _Watched:
             sentinel_kwargs=to_sentinels | dict(url.sentinel_login) | {"retry": Retry(NoBackoff(), 0)},
             **options,
         )
-        self.client: Redis = self._sentinels.master_for(
+        self.client = self._sentinels.master_for(
             url.master, db=url.db, retry=Retry(NoBackoff(), 0), max_connections=CONNECTIONS
         )
 
@@ -84,15 +87,8 @@ class _Watched:
         host, port = await self._sentinels.discover_master(self._url.master)
         return entrance_of(self._url, self._tls, host, port)
 
-    @asynccontextmanager
-    async def subscriber(self) -> AsyncIterator[Redis]:
-        yield self.client
-
-    async def reconnect(self) -> None:
-        await self.client.connection_pool.disconnect(inuse_connections=False)
-
     async def aclose(self) -> None:
-        await self.client.aclose()
+        await super().aclose()
         await self._sentinels.aclose()
 
 
