@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.audit.spec import KINDS, Spec
 from gateway.cli.arguments import describe
-from gateway.cli.flag_values import answer, header, number, share, url, whole
+from gateway.cli.flag_values import add_call_flags, answer, number, share, url, whole
 
 _TEXT = """\
 Ask the same prompts again and again - alone, in copies at once, among others, apart - and report how often the
@@ -130,24 +130,13 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="in all, those that are sent again included (%(default)s)",
     )
-    group.add_argument(
-        "--timeout", type=number(1), default=600.0, metavar="S", help="seconds for one answer (%(default)s)"
-    )
+    add_call_flags(group)
     group.add_argument(
         "--api-key-env",
         default="OPENAI_API_KEY",
         metavar="NAME",
         help="the variable that has the key (%(default)s)",
     )
-    group.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        type=header,
-        metavar="NAME:VALUE",
-        help="sent with every request; may be repeated",
-    )
-    group.add_argument("--ca-file", metavar="FILE", help="certificates to trust")
     group.add_argument(
         "--pins", action="store_true", help="let a gateway answer from its pins: what clients see"
     )

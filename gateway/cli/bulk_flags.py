@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.arguments import add_config_flag, describe, gateway_url
-from gateway.cli.flag_values import answer, header, number, share, url, whole
+from gateway.cli.flag_values import add_call_flags, answer, number, share, url, whole
 from gateway.core.answer.rules import REGEX
 from gateway.settings.spelling import CLIENT_KEY
 
@@ -69,21 +69,10 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="of one line, on 429, 503 and broken connections (%(default)s)",
     )
-    group.add_argument(
-        "--timeout", type=number(1), default=600.0, metavar="S", help="seconds for one answer (%(default)s)"
-    )
+    add_call_flags(group)
     group.add_argument(
         "--api-key-file", type=Path, metavar="FILE", help=f"the key, if not in the variable {CLIENT_KEY}"
     )
-    group.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        type=header,
-        metavar="NAME:VALUE",
-        help="sent with every request; may be repeated",
-    )
-    group.add_argument("--ca-file", metavar="FILE", help="certificates to trust")
     group.add_argument("--dry-run", action="store_true", help="check all lines, and ask nothing")
 
 

@@ -1,4 +1,7 @@
-"""What flags take, of whatever command: each function makes a value of a flag's text, or says what was expected."""
+"""What flags take, of whatever command: each function makes a value of a flag's text, or says what was expected.
+
+And the flags that all commands have which ask a server.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -63,3 +66,19 @@ def header(text: str) -> tuple[str, str]:
     if not colon or not name.strip() or not text.isprintable():
         raise argparse.ArgumentTypeError(f"expected NAME:VALUE, got {text!r}")
     return name.strip(), value.strip()
+
+
+def add_call_flags(group: "argparse._ActionsContainer") -> None:
+    """How a server is called: `--timeout`, `--header`, `--ca-file`."""
+    group.add_argument(
+        "--timeout", type=number(1), default=600.0, metavar="S", help="seconds for one answer (%(default)s)"
+    )
+    group.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        type=header,
+        metavar="NAME:VALUE",
+        help="sent with every request; may be repeated",
+    )
+    group.add_argument("--ca-file", metavar="FILE", help="certificates to trust")
