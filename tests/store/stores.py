@@ -9,9 +9,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.settings.model import CacheSettings
+from gateway.store.memory import MemoryStore
 from gateway.store.protocol import LEASE, Store
 from gateway.store.redis import RedisStore
 from gateway.telemetry.metrics import Metrics
+from tests.doubles.redis_server import free_port
 from tests.doubles.waiting import until
 from tests.store.relay import OWN_TASK
 
@@ -43,6 +45,29 @@ async def open_store(
         await store.aclose()
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert set() == {task for task in left if task.get_name() != OWN_TASK}
+
+
+# The kinds of stores that keep one contract: `alone` is Redis's while Redis is away.
+KINDS = [
+    "memory",
+    *(pytest.param(kind, marks=pytest.mark.processes) for kind in ("redis", "cluster", "alone")),
+]
+
+
+@asynccontextmanager
+async def open_kind(request: pytest.FixtureRequest, memory: int) -> AsyncIterator[Store]:
+    """The store of the kind that a fixture over KINDS is asked for, with so many bytes of memory."""
+    if request.param == "memory":
+        yield MemoryStore(memory)
+    elif request.param in {"redis", "cluster"}:
+        fixture = {"redis": "redis_server"}.get(request.param, request.param)
+        async with open_store(request.getfixturevalue(fixture).url, memory=memory) as opened:
+            yield opened
+    else:
+        url = f"redis://127.0.0.1:{free_port()}/0"
+        async with open_store(url, memory=memory, is_up=False) as opened:
+            await alone(opened)
+            yield opened
 
 
 async def listening(store: RedisStore) -> None:

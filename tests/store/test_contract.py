@@ -15,7 +15,7 @@ from gateway.store.redis import RedisStore
 from tests.doubles.redis_server import free_port
 from tests.doubles.waiting import until_async
 from tests.store.pins import a_pin
-from tests.store.stores import PATIENT, alone, body, heard, open_store
+from tests.store.stores import KINDS, PATIENT, body, heard, open_kind, open_store
 
 LIMIT = 1 << 24
 LARGE = 5 << 20
@@ -31,26 +31,10 @@ BODIES = {
 }
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        pytest.param("redis", marks=pytest.mark.processes),
-        pytest.param("cluster", marks=pytest.mark.processes),
-        pytest.param("alone", marks=pytest.mark.processes),
-    ]
-)
+@pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(LIMIT)
-    elif request.param in {"redis", "cluster"}:
-        fixture = {"redis": "redis_server"}.get(request.param, request.param)
-        async with open_store(request.getfixturevalue(fixture).url, memory=LIMIT) as opened:
-            yield opened
-    else:
-        url = f"redis://127.0.0.1:{free_port()}/0"
-        async with open_store(url, memory=LIMIT, is_up=False) as opened:
-            await alone(opened)
-            yield opened
+    async with open_kind(request, LIMIT) as opened:
+        yield opened
 
 
 async def test_nothing_is_pinned_at_first(store: Store) -> None:

@@ -10,34 +10,18 @@ from redis import Redis
 
 from gateway.core.rate import Draw
 from gateway.store import shared_rates
-from gateway.store.memory import MemoryStore
 from gateway.store.protocol import Store
 from gateway.store.rates import Rates
-from tests.doubles.redis_server import RedisServer, free_port
-from tests.store.stores import SHORT, alone, open_store
+from tests.doubles.redis_server import RedisServer
+from tests.store.stores import KINDS, SHORT, open_kind, open_store
 
 ONE = Draw("requests", 2, 1)
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        pytest.param("redis", marks=pytest.mark.processes),
-        pytest.param("cluster", marks=pytest.mark.processes),
-        pytest.param("alone", marks=pytest.mark.processes),
-    ]
-)
+@pytest.fixture(params=KINDS)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    if request.param == "memory":
-        yield MemoryStore(0)
-    elif request.param in {"redis", "cluster"}:
-        fixture = {"redis": "redis_server"}.get(request.param, request.param)
-        async with open_store(request.getfixturevalue(fixture).url) as opened:
-            yield opened
-    else:
-        async with open_store(f"redis://127.0.0.1:{free_port()}/0", is_up=False) as opened:
-            await alone(opened)
-            yield opened
+    async with open_kind(request, 1 << 24) as opened:
+        yield opened
 
 
 async def test_a_minutes_worth_and_no_more(store: Store) -> None:
