@@ -23,6 +23,7 @@ PROMPTS = [
     "Compute 1 + 2 + 3 + 4",
 ]
 COPIES = 12
+IN_FLIGHT = 12
 
 
 def ask(url: str, prompt: str, tokens: int = 48) -> tuple[str, dict[str, str]]:
@@ -37,10 +38,10 @@ def ask(url: str, prompt: str, tokens: int = 48) -> tuple[str, dict[str, str]]:
 
 
 def under_load(url: str) -> dict[str, set[str]]:
-    """Every prompt so many times, in random order, 12 at once: its different texts."""
+    """Every prompt so many times, in random order, many at once: its different texts."""
     asked = PROMPTS * COPIES
     random.Random(1).shuffle(asked)
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
         texts = list(pool.map(lambda prompt: (prompt, ask(url, prompt)[0]), asked))
     return {prompt: {text for asked_for, text in texts if asked_for == prompt} for prompt in PROMPTS}
 
@@ -48,9 +49,9 @@ def under_load(url: str) -> dict[str, set[str]]:
 def test_the_problem(random_backend: Running) -> None:
     """Without the gateway some prompt has more than one text at temperature 0 with a seed.
 
-    Each of the 5 prompts has several texts in most runs; that none of 60 requests differs was never seen.
+    One or two of the 5 prompts have several texts in most rounds; the test asks on until one has, at most 20 rounds.
     """
-    assert max(len(texts) for texts in under_load(random_backend.url).values()) > 1
+    assert any(max(map(len, under_load(random_backend.url).values())) > 1 for _ in range(20))
 
 
 def test_the_cure(random_backend: Running, tmp_path: Path) -> None:
@@ -64,16 +65,16 @@ def test_the_cure(random_backend: Running, tmp_path: Path) -> None:
 def test_the_disagreement_is_published(random_backend: Running, tmp_path: Path) -> None:
     """Votes under load disagree, and the metrics say how often.
 
-    20 prompts are voted on beside other traffic; two copies in one batch agree more often than not, so the
-    first disagreement may take some rounds: the test asks on until it comes, at most 200 prompts.
+    A vote's copies share a batch and mostly agree: with 12 votes in flight about one in 12 differs, with 6 in flight
+    none of hundreds. So the test asks on until one does, at most 400 prompts.
     """
-    with processes.gateway(tmp_path, random_backend.url) as gateway, ThreadPoolExecutor(6) as pool:
+    with processes.gateway(tmp_path, random_backend.url) as gateway, ThreadPoolExecutor(IN_FLIGHT) as pool:
 
         def outcome(number: int) -> str:
             prompt = f"What is {number} + {7 * number}{' + 1' * (number % 9)}?"
             return ask(gateway.url, prompt)[1]["x-consistency-outcome"]
 
-        for start in range(0, 200, 20):
-            if set(pool.map(outcome, range(start, start + 20))) != {"unanimous"}:
+        for start in range(0, 400, 40):
+            if set(pool.map(outcome, range(start, start + 40))) != {"unanimous"}:
                 break
         assert gateway.metric("scg_pairs_total", result="different") >= 1
