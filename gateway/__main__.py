@@ -20,6 +20,7 @@ _COMMANDS = {
     "config": "check and show the configuration",
     "cache": "look into a running gateway's pins",
     "key": "make API keys for clients",
+    "ledger": "read and recount the record of votes",
 }
 _EXAMPLES = """\
   scg demo                                            everything on this machine, nothing else needed

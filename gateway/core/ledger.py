@@ -39,6 +39,7 @@ class Entry:
     winner: int  # the index of the winning sample; -1 if there is none
     pin: str  # what became of the verdict: won | lost | refused | off
     samples: tuple[Cast, ...]
+    live: bool = False  # shown while it was voted on, and bound to what was shown
 
 
 def make_entry(ended: Round, *, key: str, at: float, model: str, pin: str) -> Entry:
@@ -57,6 +58,7 @@ def make_entry(ended: Round, *, key: str, at: float, model: str, pin: str) -> En
         winner=verdict.winner.index if verdict else -1,
         pin=pin,
         samples=_samples(ended, verdict),
+        live=ended.is_live,
     )
 
 

@@ -69,6 +69,11 @@ class Round:
         self._disputed: Verdict | None = None  # what the reference lane was asked about
 
     @property
+    def is_live(self) -> bool:
+        """Whether it is shown while it is voted on."""
+        return self._agrees is not None
+
+    @property
     def votes(self) -> tuple[Vote, ...]:
         """The samples that came for the vote, in sample order."""
         return tuple(sorted([*self._ballots, *self._spoiled], key=lambda vote: vote.sample.index))

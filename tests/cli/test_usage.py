@@ -24,8 +24,14 @@ COMMANDS = [
     ["cache", "stats"],
     ["cache", "get"],
     ["cache", "delete"],
+    ["key"],
+    ["key", "new"],
+    ["key", "digest"],
+    ["ledger"],
+    ["ledger", "show"],
+    ["ledger", "check"],
 ]
-GROUPS: list[list[str]] = [[], ["config"], ["cache"]]
+GROUPS: list[list[str]] = [[], ["config"], ["cache"], ["key"], ["ledger"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
