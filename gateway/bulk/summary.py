@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from gateway.audit.find.bootstrap import Rate, rate
 from gateway.bulk.record import Answered
+from gateway.calling.bootstrap import Rate, rate
 from gateway.calling.shown import shortened
 
 _QUESTION, _ANSWER, _WHY = 60, 40, 160  # characters

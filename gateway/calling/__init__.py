@@ -5,4 +5,5 @@ pace        how fast
 lines       files of JSON lines that outlive whoever writes them
 progress    how it goes, while it goes
 shown       questions for people
+bootstrap   means over prompts, with their intervals
 """

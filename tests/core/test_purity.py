@@ -37,7 +37,7 @@ IMPURE_CALLS = frozenset(
 EDGES = frozenset({"app", "cli", "serving", "__main__"})
 NOT_FOR = {
     "audit": EDGES | {"bulk", "door", "store", "telemetry"},
-    "bulk": EDGES | {"door", "store", "telemetry"},
+    "bulk": EDGES | {"audit", "door", "store", "telemetry"},
     "calling": EDGES | {"audit", "bulk", "door", "store", "telemetry"},
     "door": EDGES | {"core", "settings", "store", "telemetry", "upstream", "wire"},
     "errors": EDGES,

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gateway.audit.find.bootstrap import Rate
 from gateway.audit.find.conditions import Condition
 from gateway.audit.find.findings import Findings
 from gateway.audit.find.policies import PolicyFinding
 from gateway.audit.spec import ALONE, APART, LANE, MIXED
+from gateway.calling.bootstrap import Rate
 
 TARGET = 0.99
 _FEW = 20  # prompts below which intervals are wide enough to be warned of

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from gateway.audit.find.bootstrap import Rate, rate
 from gateway.audit.find.copies import ByPrompt, answers_of, rounds_of, texts_of
 from gateway.audit.heard import Heard, Missed
 from gateway.audit.schedule import Phase, Shot, name_of
 from gateway.audit.spec import ALONE, APART, LANE, MIXED
+from gateway.calling.bootstrap import Rate, rate
 from gateway.core.reproducibility import all_same, same_across, within_and_between
 
 _NUMBERS = (2, 3, 5, 10, 20, 50)  # of TARr@N and TARa@N

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.audit.find.bootstrap import Rate, rate
 from gateway.audit.find.conditions import Condition, condition
 from gateway.audit.find.copies import ByPrompt, by_prompt, rounds_of, texts_of
 from gateway.audit.find.differences import Example, PromptFinding, curve, examples, prompt
@@ -20,6 +19,7 @@ from gateway.audit.heard import Heard, Missed, Outcome
 from gateway.audit.journal import Head, whole_groups
 from gateway.audit.schedule import schedule
 from gateway.audit.spec import ALONE, APART, LANE, MIXED, Spec
+from gateway.calling.bootstrap import Rate, rate
 from gateway.core.ballot import Sample
 from gateway.core.policy import PRESETS
 from gateway.core.reproducibility import all_same, same_across, within_and_between

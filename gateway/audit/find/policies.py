@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 
-from gateway.audit.find.bootstrap import Rate, rate
 from gateway.audit.questions import plan_of
 from gateway.audit.spec import ALONE, APART, MIXED, Spec
+from gateway.calling.bootstrap import Rate, rate
 from gateway.core.ballot import Sample, exact_text
 from gateway.core.plan import Plan
 from gateway.core.policy import PRESETS, Policy

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from html import escape
 
 from gateway.audit.find.advice import Advice, title
-from gateway.audit.find.bootstrap import Rate
 from gateway.audit.find.findings import Findings
 from gateway.audit.report.plots import Series, chart, rates, rows
 from gateway.audit.spec import ALONE, APART, MIXED, TOGETHER
+from gateway.calling.bootstrap import Rate
 
 
 def charts(findings: Findings, advice: Advice) -> Iterator[str]:

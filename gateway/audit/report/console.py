@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from gateway.audit.find.advice import Advice, cautions, spelled, title
-from gateway.audit.find.bootstrap import Rate
 from gateway.audit.find.conditions import Condition
 from gateway.audit.find.findings import Findings
+from gateway.calling.bootstrap import Rate
 
 _WIDTH = 100
 

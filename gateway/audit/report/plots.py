@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from math import cos, pi, sin
 
-from gateway.audit.find.bootstrap import Rate
+from gateway.calling.bootstrap import Rate
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 270, 40, 14, 14, 46
 _ROW = 46  # the height of one, where each item has a row

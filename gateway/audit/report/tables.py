@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from gateway.audit.find.advice import Advice, title
-from gateway.audit.find.bootstrap import Rate
 from gateway.audit.find.conditions import Condition
 from gateway.audit.find.findings import Findings
+from gateway.calling.bootstrap import Rate
 
 
 def tables(findings: Findings, advice: Advice) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.audit.find.bootstrap import rate
+from gateway.calling.bootstrap import rate
 from gateway.core.interval import wilson
 from gateway.core.reproducibility import all_same
 
