@@ -47,8 +47,31 @@ class RedisServer:
 
     def ask(self, *command: object) -> Any:
         """What it says, as to an operator."""
-        with Redis(port=self.port) as client:
+        with self.client() as client:
             return client.execute_command(*command)
+
+    def client(self, **options: Any) -> "Redis":
+        """redis-py's, over TLS where that is all that the server talks."""
+        if self.is_encrypted:
+            options |= {"ssl": True, "ssl_ca_certs": str(self.folder / "ca.pem")}
+        return Redis(host="127.0.0.1", port=self.port, **options)
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether it talks TLS only; its CA is in ca.pem."""
+        return "tls_port" in self.options
+
+    def encrypt(self) -> None:
+        """Have it talk TLS only, with the certificates that are in its folder."""
+        self.options |= {
+            "port": 0,
+            "tls_port": self.port,
+            "tls_cert_file": self.folder / "cert.pem",
+            "tls_key_file": self.folder / "key.pem",
+            "tls_ca_cert_file": self.folder / "ca.pem",
+            "tls_auth_clients": "no",
+            "tls_replication": "yes",
+        }
 
     def kill(self) -> None:
         """SIGKILL: its clients' connections are reset, and its data is gone."""
@@ -77,7 +100,7 @@ class RedisServer:
 
     def _speak(self, connection: socket.socket) -> socket.socket:
         """As the server wants to be spoken to: over TLS where that is all it has."""
-        if "tls_port" not in self.options:
+        if not self.is_encrypted:
             return connection
         context = ssl.create_default_context(cafile=self.folder / "ca.pem")
         return context.wrap_socket(connection, server_hostname="127.0.0.1")

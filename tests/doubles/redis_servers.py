@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from redis import Redis
 
 from tests.doubles.certificates import make_certificates
 from tests.doubles.redis_server import RedisServer, free_port
@@ -30,8 +29,9 @@ class RedisSentinel(RedisServer):
     def start(self) -> None:
         """Start it; it writes what it learns into its file."""
         file = self.folder / f"sentinel-{self.port}.conf"
+        encryption = [f"{name.replace('_', '-')} {value}" for name, value in self.options.items()]
         lines = [
-            f"port {self.port}",
+            *(encryption or [f"port {self.port}"]),
             "bind 127.0.0.1",
             f"dir {self.folder}",
             f"sentinel monitor mymaster 127.0.0.1 {self.master.port} {self.quorum}",
@@ -53,7 +53,7 @@ class Watched:
     @property
     def url(self) -> str:
         places = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
-        return f"redis+sentinel://{places}/mymaster/0"
+        return f"{_scheme(self.master)}+sentinel://{places}/mymaster/0"
 
 
 class Cluster:
@@ -64,7 +64,9 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return f"{_scheme(self.nodes[0])}+cluster://" + ",".join(
+            f"127.0.0.1:{node.port}" for node in self.nodes
+        )
 
     def ask(self, at: int, *command: object) -> Any:
         """What one node itself says, as to an operator."""
@@ -88,21 +90,31 @@ class Cluster:
             self.ask(at, "CLUSTER SETSLOT", slot, "NODE", to)
 
 
+def _scheme(server: RedisServer) -> str:
+    return "rediss" if server.is_encrypted else "redis"
+
+
 @contextmanager
-def open_watched(folder: Path) -> Iterator[Watched]:
+def open_watched(folder: Path, *, encrypted: bool = False) -> Iterator[Watched]:
     """All five, once the sentinels know of each other and the replica is in step."""
+    if encrypted:
+        make_certificates(folder)
     with ExitStack() as stack:
-        master = stack.enter_context(_running(RedisServer(folder)))
-        replica = stack.enter_context(
-            _running(RedisServer(folder, replicaof=f"127.0.0.1 {master.port}", repl_diskless_sync_delay=0))
-        )
-        sentinels = [stack.enter_context(_running(RedisSentinel(folder, master, 2))) for _ in range(3)]
-        _until(lambda: all(_knows_all(sentinel.port) for sentinel in sentinels))
+
+        def run(server: Server) -> Server:
+            if encrypted:
+                server.encrypt()
+            return stack.enter_context(_running(server))
+
+        master = run(RedisServer(folder))
+        replica = run(RedisServer(folder, replicaof=f"127.0.0.1 {master.port}", repl_diskless_sync_delay=0))
+        sentinels = [run(RedisSentinel(folder, master, 2)) for _ in range(3)]
+        _until(lambda: all(_knows_all(sentinel) for sentinel in sentinels))
         yield Watched(master, replica, sentinels)
 
 
-def _knows_all(port: int) -> bool:
-    with Redis(port=port, decode_responses=True) as sentinel:
+def _knows_all(asked: RedisSentinel) -> bool:
+    with asked.client(decode_responses=True) as sentinel:
         masters: Any = sentinel.sentinel_masters()
         replicas: Any = sentinel.sentinel_slaves("mymaster")
     (state,) = masters.values()
@@ -111,8 +123,10 @@ def _knows_all(port: int) -> bool:
 
 
 @contextmanager
-def open_cluster(folder: Path, **options: object) -> Iterator[Cluster]:
+def open_cluster(folder: Path, *, encrypted: bool = False, **options: object) -> Iterator[Cluster]:
     """Three nodes, once each says that all slots are served."""
+    if encrypted:
+        make_certificates(folder)
     with ExitStack() as stack:
         nodes = []
         for number in range(3):
@@ -124,6 +138,9 @@ def open_cluster(folder: Path, **options: object) -> Iterator[Cluster]:
                 cluster_port=free_port(),
                 **options,
             )
+            if encrypted:
+                node.encrypt()
+                node.options["tls_cluster"] = "yes"
             nodes.append(stack.enter_context(_running(node)))
         cluster = Cluster(nodes)
         for at in range(3):
@@ -159,16 +176,9 @@ def _until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def open_encrypted(folder: Path) -> Iterator[RedisServer]:
-    """A server that talks TLS only; its CA is in ca.pem."""
+    """A server that talks TLS only."""
     make_certificates(folder)
     server = RedisServer(folder)
-    server.options = {
-        "port": 0,
-        "tls_port": server.port,
-        "tls_cert_file": folder / "cert.pem",
-        "tls_key_file": folder / "key.pem",
-        "tls_ca_cert_file": folder / "ca.pem",
-        "tls_auth_clients": "no",
-    }
+    server.encrypt()
     with _running(server):
         yield server

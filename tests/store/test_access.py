@@ -1,13 +1,15 @@
 """Who is let in to Redis, and what each may touch: TLS, a user of its own, prefixes."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from gateway.core.rate import Draw
 from gateway.store.redis import RedisStore
-from tests.doubles.redis_server import RedisServer
-from tests.doubles.redis_servers import Cluster
+from tests.doubles.redis_server import RedisServer, skip_without_redis
+from tests.doubles.redis_servers import Cluster, Watched, open_cluster, open_watched
 from tests.store.pins import a_pin
 from tests.store.stores import alone, bodies, body, heard, open_store
 
@@ -69,6 +71,23 @@ async def test_tls_unverified(encrypted: RedisServer) -> None:
     url = encrypted.url.replace("redis://", "rediss://") + "?ssl_cert_reqs=none"
     async with open_store(url) as store, open_store(url) as other:
         await use(store, other)
+
+
+@pytest.mark.parametrize("opened", [open_cluster, open_watched], ids=["cluster", "sentinels"])
+async def test_tls_with_many_servers(
+    opened: Callable[..., AbstractContextManager[Cluster | Watched]], tmp_path: Path
+) -> None:
+    """Over TLS to every node of a cluster, or to the sentinels and the master that they name, all works likewise."""
+    skip_without_redis()
+    with opened(tmp_path, encrypted=True) as servers:
+        assert servers.url.startswith("rediss+")
+        ca_file = str(tmp_path / "ca.pem")
+        async with (
+            open_store(servers.url, ca_file=ca_file) as store,
+            open_store(servers.url, ca_file=ca_file) as other,
+        ):
+            await use(store, other)
+            assert other._link.is_open("a")
 
 
 async def test_a_user_of_its_own(redis_server: RedisServer) -> None:
