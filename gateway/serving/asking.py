@@ -25,12 +25,12 @@ class Sent(NamedTuple):
     """The header of a request's samples."""
 
     fields: Fields  # as clients send them again and again
-    own: tuple[tuple[str, str], ...]  # what no other request has
+    request_id: str
 
 
 def sent_for(headers: Headers, request_id: str, *, streamed: bool) -> Sent:
     """What of a client's header its samples are sent with."""
-    return Sent(headers.once(_STREAMED if streamed else _WHOLE), (("x-request-id", request_id),))
+    return Sent(headers.once(_STREAMED if streamed else _WHOLE), request_id)
 
 
 def asker(
@@ -47,7 +47,7 @@ def asker(
     `listener` hears streams as they come, `usable` is called for each sample that came.
     """
     again = gateway.retries.allow()
-    asked = Asked(wanted.endpoint, sent.fields, wanted.upstream_body, again, wanted.asks_margin, sent.own)
+    asked = Asked(wanted.endpoint, sent.fields, wanted.upstream_body, again, wanted.asks_margin, sent.request_id)
     bounds = _bounds(gateway, wanted, background=background)
     began, delay = perf_counter(), _delay(wanted.policy.spread)
     turns = {wanted.policy.lane: gateway.pool.turn(wanted.model, wanted.policy.lane)}

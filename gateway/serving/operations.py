@@ -70,7 +70,7 @@ async def models(gateway: Gateway, request: Request, trace: Trace) -> Reply:
     if trace.quota is not None:
         await trace.quota.allows_request()
     sent = sent_for(request.headers, trace.request_id, streamed=False)
-    headers = (*sent.fields, *sent.own)
+    headers = (*sent.fields, ("x-request-id", sent.request_id))
     asked = [upstream for upstream in gateway.pool.upstreams if upstream.is_up] or gateway.pool.upstreams
     lists = await asyncio.gather(*(upstream.list_models(headers) for upstream in asked))
     if all(listed is None for listed in lists):

@@ -29,7 +29,7 @@ class Asked(NamedTuple):
     body: Callable[[Launch, str], bytes]  # by sample and engine
     again: Allowance  # retries that its samples share
     asks_margin: bool = False  # whether log-probabilities are taken out of the answer again
-    own: Headers = ()  # fields that no other request has
+    request_id: str = ""  # of the request that the samples are for
 
 
 class Bounds(NamedTuple):
@@ -128,7 +128,7 @@ async def _ask(
     launch: Launch, asked: Asked, upstream: Upstream, bounds: Bounds, listener: Listener | None
 ) -> Came:
     url, body = upstream.settings.url + asked.form.path, asked.body(launch, upstream.engine)
-    call = Call("POST", url, upstream.dress(asked.headers), body, asked.own)
+    call = Call("POST", url, upstream.dress(asked.headers), body, _own(asked.request_id, launch.index))
     began = perf_counter()
     result, status, failed = "cancelled", 0, None
     ticket = upstream.began()
@@ -156,6 +156,11 @@ async def _ask(
         after = failed.retry_after if failed else None
         upstream.ended(ticket, result, perf_counter() - began, status, after)
     return outcome, failed
+
+
+def _own(request_id: str, index: int) -> Headers:
+    """The field that no other call has. vLLM takes it for the call's name, and has refused one that it knows already."""
+    return (("x-request-id", f"{request_id}-{index}" if index else request_id),) if request_id else ()
 
 
 async def _hear(

@@ -209,6 +209,14 @@ async def test_the_request_id_is_taken_and_given_back() -> None:
         assert "a b" != odd.headers["x-request-id"]
 
 
+async def test_each_sample_has_an_id_of_its_own() -> None:
+    """The first has the request's, the others its and their index: a server may refuse an id that it knows already."""
+    async with open_upstream("a", "b", "c") as upstream, open_gateway(upstream) as client:
+        await client.chat({"x-request-id": "abc"}, consistency={"k": 3, "stop": "all"})
+        sent = [seen.headers["x-request-id"] for seen in upstream.seen]
+        assert ["abc", "abc-1", "abc-2"] == sorted(sent)
+
+
 async def test_the_request_id_goes_on_once() -> None:
     """What passes through carries the same one id."""
     async with open_upstream() as upstream, open_gateway(upstream) as client:
