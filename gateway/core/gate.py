@@ -1,12 +1,13 @@
 """What a verdict is good for: whether the samples agree as the policy wants, and whether it may be pinned."""
 
+from gateway.core.agreement import reaches
 from gateway.core.policy import Policy
 from gateway.core.vote import Verdict
 
 
 def is_disagreement(verdict: Verdict, policy: Policy) -> bool:
     """Whether `on_disagreement` has its say: below `min_agreement`, or too few answers for a quorum."""
-    return verdict.agreement < policy.min_agreement or verdict.outcome == "no_quorum"
+    return not reaches(verdict.agreement, policy.min_agreement) or verdict.outcome == "no_quorum"
 
 
 def refusal_to_pin(verdict: Verdict, policy: Policy, max_tokens: int | None) -> str | None:

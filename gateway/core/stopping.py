@@ -21,6 +21,8 @@ from functools import lru_cache
 from math import comb
 from typing import NamedTuple
 
+from gateway.core.agreement import reaches
+
 
 class Standing(NamedTuple):
     """Where a round stands, as counts of samples."""
@@ -78,15 +80,19 @@ class StopRule(NamedTuple):
         total, most = at.ballots + at.spoiled + at.outstanding, at.lead + at.outstanding
         if self.min_agreement == 0 or total == 0:
             return 0
-        return next(against for against in range(most + 1) if (most - against) / total < self.min_agreement)
+        return next(
+            against
+            for against in range(most + 1)
+            if not reaches((most - against) / total, self.min_agreement)
+        )
 
     def _agreement_is_settled(self, at: Standing) -> bool:
         if self.min_agreement == 0:
             return True
         total = at.ballots + at.spoiled + at.outstanding
-        return (
-            at.lead / total >= self.min_agreement or (at.lead + at.outstanding) / total < self.min_agreement
-        )
+        if reaches(at.lead / total, self.min_agreement):
+            return True
+        return not reaches((at.lead + at.outstanding) / total, self.min_agreement)
 
 
 @lru_cache(maxsize=4096)

@@ -47,7 +47,9 @@ def asker(
     `listener` hears streams as they come, `usable` is called for each sample that came.
     """
     again = gateway.retries.allow()
-    asked = Asked(wanted.endpoint, sent.fields, wanted.upstream_body, again, wanted.asks_margin, sent.request_id)
+    asked = Asked(
+        wanted.endpoint, sent.fields, wanted.upstream_body, again, wanted.asks_margin, sent.request_id
+    )
     bounds = _bounds(gateway, wanted, background=background)
     began, delay = perf_counter(), _delay(wanted.policy.spread)
     turns = {wanted.policy.lane: gateway.pool.turn(wanted.model, wanted.policy.lane)}

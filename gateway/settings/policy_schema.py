@@ -38,7 +38,8 @@ class PolicySection(Section):
         description="answers without which there is no verdict; more than half of k, or 3 under beta:C, by default",
     )
     min_agreement: Annotated[Any, WithJsonSchema(_SHARE)] = Field(
-        None, description="votes of the winner / samples cast; below it, on_disagreement says what happens"
+        None,
+        description="votes of the winner / samples cast, in two decimals; below it, on_disagreement has its say",
     )
     on_disagreement: Annotated[Any, WithJsonSchema(_ON_DISAGREEMENT)] = Field(
         None, description="below min_agreement, or without min_ballots"

@@ -159,7 +159,7 @@ async def _ask(
 
 
 def _own(request_id: str, index: int) -> Headers:
-    """The field that no other call has. vLLM takes it for the call's name, and has refused one that it knows already."""
+    """The field that no other call has: vLLM calls the call by it, and some versions refuse a name twice."""
     return (("x-request-id", f"{request_id}-{index}" if index else request_id),) if request_id else ()
 
 

@@ -95,7 +95,7 @@ NOTES: st.SearchStrategy[Note] = st.sampled_from(
     ["a", "a", "a ", " a", "b", "b ", "c", 429, 503, UNREACHABLE]
 )
 LETTERS: st.SearchStrategy[Note] = st.sampled_from(["A", "(A)", "B", "C", "?", "??"])  # choices, and none
-THRESHOLDS = st.sampled_from([0.0, 0.0, 0.34, 0.5, 0.6, 2 / 3, 0.8, 1.0])
+THRESHOLDS = st.sampled_from([0.0, 0.0, 0.33, 0.34, 0.5, 0.6, 2 / 3, 0.67, 0.8, 1.0])
 
 
 @st.composite

@@ -109,7 +109,10 @@ def test_a_cut_reference_sample() -> None:
     [
         (("41", "41"), 2, 1.0, False),
         (("41", "41", "42"), 2, 2 / 3, False),
-        (("41", "41", "42"), 2, 0.67, True),
+        (("41", "41", "42"), 2, 0.67, False),  # as it is told, in two decimals
+        (("41", "41", "42"), 2, 0.68, True),
+        (("41",) * 399 + ("42",), 2, 0.99, False),
+        (("41",) * 399 + ("42",), 2, 1.0, True),  # told as 1.00, and not all
         (("41", "42", "43"), 2, 0.0, False),
         (("41",), 2, 0.0, True),  # too few ballots for any threshold
     ],

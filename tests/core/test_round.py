@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.agreement import reaches
 from gateway.core.ballot import Abstention
 from gateway.core.failure import NoneAgrees, NoSamples
 from gateway.core.plan import Plan
@@ -342,7 +343,7 @@ def agrees_with_full_vote(policy: Policy, script: Script, order: Sequence[int]) 
     early, full = play(policy, script, order), play(replace(policy, stop="all"), script)
     if isinstance(full.round.result, NoSamples):
         return isinstance(early.round.result, NoSamples)
-    sides = {game.verdict.agreement >= policy.min_agreement for game in (early, full)}
+    sides = {reaches(game.verdict.agreement, policy.min_agreement) for game in (early, full)}
     return early.answer == full.answer and len(sides) == 1
 
 
