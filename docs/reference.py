@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from gateway.core.policy import PRESETS, Policy
+from gateway.core.policy_fields import CHOICES
 from gateway.core.units import format_duration
 from gateway.settings.schema import json_schema
 from gateway.telemetry.meters import Counter, Family, Histogram
@@ -46,7 +47,7 @@ One YAML file (`--config FILE` or `SCG_CONFIG`), and a variable for each key: `S
 {sections}
 ## Policies
 
-The fields of `vote`, of each of `policies`, and of a request's `consistency` member or its `x-consistency-*` headers (which take those without timeouts and measuring). What they mean together: [choosing a policy](voting.md).
+The fields of `vote` and of each of `policies`. A request may choose {choices}, in its `consistency` member or in `x-consistency-*` headers. What they mean together: [choosing a policy](voting.md).
 
 {policy}
 ### Presets
@@ -80,6 +81,7 @@ def settings_page() -> str:
         made=_MADE,
         top=_keys({"properties": top}),
         sections="\n".join(told),
+        choices=_choices(),
         policy=_keys(sections["PolicyDefinition"], _defaults()),
         presets=_presets(),
     )
@@ -132,6 +134,12 @@ def _choice(about: Mapping[str, Any]) -> str:
     pattern, kind = str(about.get("pattern", "")), str(about.get("type", ""))
     spelt = next((spelt for part, spelt in _PATTERNS.items() if part in pattern), "")
     return spelt or {"array": "list", "object": "mapping"}.get(kind, kind)
+
+
+def _choices() -> str:
+    """What a request may choose, in words."""
+    *most, last = (f"`{name}`" + (" (but no `regex:`)" if name == "answer" else "") for name in CHOICES)
+    return f"{', '.join(most)} and {last}"
 
 
 def _defaults() -> dict[str, str]:
