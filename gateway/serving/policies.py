@@ -1,6 +1,6 @@
 """Which policy a request is answered under: its route's, changed by its headers and its body."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -10,8 +10,10 @@ from gateway.core.policy_fields import CHOICES, PolicyError
 from gateway.errors import BadRequest
 from gateway.extraction.installed import missing
 from gateway.settings.model import Settings
+from gateway.wire.headers import TOLD
 
-HEADERS = {f"x-consistency-{choice.replace('_', '-')}": choice for choice in CHOICES}
+_OURS = "x-consistency-"
+HEADERS = {f"{_OURS}{choice.replace('_', '-')}": choice for choice in CHOICES}
 
 
 def policy_for(settings: Settings, model: str, headers: Mapping[str, str], member: object) -> Policy:
@@ -26,6 +28,23 @@ def policy_for(settings: Settings, model: str, headers: Mapping[str, str], membe
     if name != base.name:
         base = _named(settings, name, chosen_by)
     return _changed(settings, base, changes, chosen_by)
+
+
+def refuse_unheard(fields: Iterable[tuple[str, str]]) -> None:
+    """BadRequest for a field that reads like a choice and would not be heard. Names in lower case.
+
+    That is one that is misspelt, and a choice that is there twice: of `min-agreement: 0.9` nobody should believe that
+    it holds when it does not.
+    """
+    met = set()
+    for name, _ in fields:
+        if not name.startswith(_OURS):
+            continue
+        if name not in HEADERS and name.removeprefix(_OURS) not in TOLD:
+            raise BadRequest(f"{name} is not known; known: {', '.join(HEADERS)}", param=name)
+        if name in HEADERS and name in met:
+            raise BadRequest(f"{name} is there more than once", param=name)
+        met.add(name)
 
 
 def _of_route(settings: Settings, model: str) -> Policy:

@@ -7,7 +7,7 @@ what a cache is for, is recognised by them: no parsing, no hashing of what was p
 from collections import OrderedDict
 
 from gateway.door.head import Headers
-from gateway.serving.policies import HEADERS
+from gateway.serving.policies import HEADERS, refuse_unheard
 from gateway.serving.wanted import Caller, Untouched, Wanted, read_request
 from gateway.settings.model import KeySettings, Settings
 from gateway.wire.forms.form import Form
@@ -62,6 +62,8 @@ class Reader:
 
 
 def _what_matters(headers: Headers) -> _Said:
+    """What these fields say to `read_request`; BadRequest for one that would say nothing."""
+    refuse_unheard(headers.pairs)
     return tuple([headers.get(name) for name in _FIELDS]), ",".join(headers.getall("cache-control"))
 
 

@@ -118,6 +118,13 @@ def _is_reserved(name: str) -> bool:
     return name in CONNECTION or name in CREDENTIALS or _is_claim(name)
 
 
+# What an answer's fields may be called, after `x-consistency-`. A proxy may send them back with a request.
+TOLD = frozenset({
+    "source", "outcome", "agreement", "k", "samples", "distinct", "tokens", "policy", "key", "margin", "divergence",
+    "k-asked",
+})  # fmt: skip
+
+
 def describe(pin: Pin, source: str, key: str) -> dict[str, str]:
     """The `x-consistency-*` fields of a verdict."""
     made = {

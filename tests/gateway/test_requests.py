@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from multidict import CIMultiDict
 
 from gateway.core.policy import PRESETS
 from gateway.door.head import Headers
@@ -129,6 +130,37 @@ async def test_a_bad_header_is_a_400_that_names_it(header: str, value: str, mess
         got = await client.chat({header: value})
         assert (400, header) == (got.status, got.json["error"]["param"])
         assert message in got.json["error"]["message"]
+
+
+async def test_a_misspelt_choice_is_a_400_that_lists_the_known_ones() -> None:
+    """What reads like a choice and is none is refused by name, before a question already answered, too."""
+    wrong = "x-consistency-min-agreemnt"
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        await client.chat()
+        got = await client.chat({wrong: "0.9"})
+        assert (400, wrong) == (got.status, got.json["error"]["param"])
+        assert "known: x-consistency-policy, x-consistency-k, " in got.json["error"]["message"]
+        assert 200 == (await client.chat()).status
+
+
+async def test_what_an_answer_said_may_come_back() -> None:
+    """A proxy that sends an answer's fields back with the next request is served."""
+    async with open_upstream("a", "b", "a") as upstream, open_gateway(upstream) as client:
+        first = await client.chat()
+        echoed = {name: value for name, value in first.headers.items() if name.startswith("x-consistency-")}
+        assert {"x-consistency-source", "x-consistency-key", "x-consistency-divergence"} < echoed.keys()
+        again = await client.chat(echoed)
+        assert (200, "cache") == (again.status, *again.about("source"))
+
+
+async def test_a_choice_made_twice_is_a_400_that_names_it() -> None:
+    """Of two values of one choice neither is preferred; what is no choice may come as often as it likes."""
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        twice = CIMultiDict([("x-consistency-k", "2"), ("x-consistency-k", "3")])
+        got = await client.chat(twice)
+        assert (400, "x-consistency-k") == (got.status, got.json["error"]["param"])
+        echoed = CIMultiDict([("x-consistency-source", "vote"), ("x-consistency-source", "vote")])
+        assert 200 == (await client.chat(echoed)).status
 
 
 async def test_the_body_beats_the_header() -> None:

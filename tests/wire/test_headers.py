@@ -4,7 +4,15 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.core.pin import Pin
-from gateway.wire.headers import as_comment, describe, passed_back, passed_through, sent_on
+from gateway.wire.headers import (
+    TOLD,
+    as_comment,
+    describe,
+    describe_shedding,
+    passed_back,
+    passed_through,
+    sent_on,
+)
 
 PIN = Pin(
     body=b"{}", streamed=False, outcome="majority", agreement=2 / 3, k=3, samples=3, distinct=2, divergence=1, tokens=9,
@@ -108,6 +116,12 @@ def test_describe() -> None:
         "x-consistency-tokens": "9",
         "x-consistency-policy": "majority", "x-consistency-key": "abc", "x-consistency-divergence": "1",
     } == describe(PIN, "vote", "abc")  # fmt: skip
+
+
+def test_all_that_is_told_has_a_known_name() -> None:
+    """An answer has no other `x-consistency-*` fields than those that may come back with a request."""
+    told = describe(PIN._replace(margin=0.5), "vote", "abc") | describe_shedding(3)
+    assert {f"x-consistency-{name}" for name in TOLD} == told.keys()
 
 
 @pytest.mark.parametrize(
