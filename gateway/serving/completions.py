@@ -4,6 +4,7 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any
 
+from gateway.core.policy import Policy
 from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
 from gateway.errors import GatewayError
@@ -16,7 +17,7 @@ from gateway.serving.passthrough import Passing, forward
 from gateway.serving.quota import answer_tokens, prompt_tokens
 from gateway.serving.render import as_plain, as_stream
 from gateway.serving.responses import EVENT_STREAM, JSON, landing_response
-from gateway.serving.rounds import COLLAPSED, land
+from gateway.serving.rounds import land
 from gateway.serving.sequels import of_response
 from gateway.serving.shedding import relieved
 from gateway.serving.streaming import watch
@@ -78,18 +79,20 @@ async def _vote(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted
         return _whole(await land(gateway, wanted, key, sent, News()), wanted, trace, gateway)
     flight, is_joined = board(gateway, wanted, key, sent)
     if not wanted.streamed:
-        return _whole(_seen_by(await flight.landed(), is_joined=is_joined), wanted, trace, gateway)
-    source = "joined" if is_joined else "single" if wanted.policy.k == 1 else "vote"
+        landing = await flight.landed()
+        return _whole(landing.as_joined if is_joined else landing, wanted, trace, gateway)
+    source = "joined" if is_joined else _source(wanted.policy)
     seen = await watch(gateway, request, trace, flight, wanted, source)
     if isinstance(seen, Landing):
-        return _whole(_seen_by(seen, is_joined=is_joined), wanted, trace, gateway)
+        return _whole(seen.as_joined if is_joined else seen, wanted, trace, gateway)
     return seen
 
 
-def _seen_by(landing: Landing, *, is_joined: bool) -> Landing:
-    if not is_joined:
-        return landing
-    return landing._replace(source="joined", cache_status=COLLAPSED, headers=(), live=None)
+def _source(policy: Policy) -> str:
+    """Where the answer to a vote of one's own comes from, as far as that is certain before it."""
+    if policy.lane == "reference":
+        return "reference"
+    return "single" if policy.k == 1 else "vote"
 
 
 def _hit(landing: Landing, wanted: Wanted, request: Request, trace: Trace, gateway: Gateway) -> Answer:

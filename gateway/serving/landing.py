@@ -6,6 +6,8 @@ from gateway.core.pin import Pin
 from gateway.wire.headers import describe, describe_shedding
 from gateway.wire.live import LiveStream
 
+COLLAPSED = "scg; fwd=miss; collapsed"
+
 
 class Landing(NamedTuple):
     """An answer and where it came from."""
@@ -18,6 +20,11 @@ class Landing(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()  # the winner's, where it came from an upstream just now
     live: LiveStream | None = None  # what was shown of it before it was there
     asked: int = 0  # the k that it would have had, where pressure left it one sample; else 0
+
+    @property
+    def as_joined(self) -> "Landing":
+        """The same for somebody who waited for another's vote."""
+        return self._replace(source="joined", cache_status=COLLAPSED, headers=())
 
     @property
     def told(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from gateway.serving.asking import Sent, asker
 from gateway.serving.failures import no_agreement, no_verdict
 from gateway.serving.gateway import Gateway
 from gateway.serving.handing import hand_failure, hand_pin, handed
-from gateway.serving.landing import Landing
+from gateway.serving.landing import COLLAPSED, Landing
 from gateway.serving.live import Showing, live_form_of
 from gateway.serving.measuring import is_chosen, measure_later
 from gateway.serving.spectator import Spectator
@@ -25,8 +25,6 @@ from gateway.serving.wanted import Wanted
 from gateway.store.lease import Led, lead
 from gateway.store.news import News
 from gateway.upstream.fanout import perform
-
-COLLAPSED = "scg; fwd=miss; collapsed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,9 @@ class _View:
         trace, form = self._trace, self._wanted.endpoint
         try:
             landing = landed.result()
-            trace.note(landing, source=trace.source)
+            if trace.source == "joined":
+                landing = landing.as_joined
+            trace.note(landing)
             ending = self._rest(landing)
         except GatewayError as error:
             trace.status, trace.code = error.status, error.code or ""
@@ -104,7 +106,7 @@ class _View:
 
     def _rest(self, landing: Landing) -> bytes:
         pin, include_usage = landing.pin, self._wanted.include_usage
-        told = landing._replace(source=self._trace.source).told
+        told = landing.told
         if landing.live is None:
             return as_stream(self._wanted.endpoint, pin, include_usage=include_usage, told=told)
         try:

@@ -25,7 +25,7 @@ class Trace:
     code: str = ""  # the error's, if we made it
     upstream_seconds: float = 0.0
 
-    def note(self, landing: Landing, source: str | None = None) -> None:
+    def note(self, landing: Landing) -> None:
         """Note where the answer came from."""
-        self.source = source or landing.source
+        self.source = landing.source
         self.upstream_seconds = landing.upstream_seconds

@@ -1,11 +1,15 @@
 """The reference lane as a client sees it, against scripted upstreams on real sockets."""
 
+import asyncio
+import json
+
 import pytest
 
 from gateway.core.policy import PRESETS
 from gateway.settings.model import UpstreamSettings
-from tests.doubles.gateway import open_gateway
-from tests.doubles.upstream import Upstream, open_upstream
+from gateway.wire.sse import EventDecoder
+from tests.doubles.gateway import HELLO, Client, open_gateway
+from tests.doubles.upstream import Paced, Upstream, open_upstream
 
 
 def lanes(fast: Upstream, reference: Upstream, *, trust: bool = True) -> tuple[UpstreamSettings, ...]:
@@ -83,3 +87,48 @@ async def test_the_plurality_may_stand_in() -> None:
     ):
         got = await client.chat()
         assert (200, "42", "scg; fwd=miss") == (got.status, got.content, got.headers["cache-status"])
+
+
+async def streamed(client: Client, fast: Upstream) -> tuple[str, str, str]:
+    """What the head, the comment and the usage chunk say of the source of a stream that begins before its verdict."""
+    fast.gates = {2: asyncio.Event()}
+    body = HELLO | {"stream": True, "stream_options": {"include_usage": True}}
+    async with client.session.post(client.url + "/v1/chat/completions", json=body) as response:
+        fast.gates[2].set()
+        said = await response.read()
+    comment = next(line for line in said.decode().splitlines() if line.startswith(": x-consistency-"))
+    told = dict(word.partition("=")[::2] for word in comment.split())
+    usage = json.loads(EventDecoder().feed(said)[-2].data)
+    return (
+        response.headers["x-consistency-source"],
+        told["x-consistency-source"],
+        usage["consistency"]["source"],
+    )
+
+
+async def test_a_stream_says_that_it_arbitrated() -> None:
+    """The head of a stream could only say `vote`; comment, usage chunk and metrics name the reference lane."""
+    async with (
+        open_upstream("41", "42", "42") as fast,
+        open_upstream("43") as reference,
+        open_gateway(upstreams=lanes(fast, reference), default_policy=PRESETS["strict"]) as client,
+    ):
+        assert ("vote", "reference", "reference") == await streamed(client, fast)
+        labels = {"endpoint": "chat_completions", "model": "m", "policy": "strict", "status": "200"}
+        assert 1 == await client.metric("scg_requests_total", source="reference", **labels)
+        count = "scg_request_seconds_count"
+        assert 1 == await client.metric(count, endpoint="chat_completions", source="reference")
+
+
+async def test_a_stream_from_it_alone_says_so_at_once() -> None:
+    """Under `reference` nothing else can answer: the head of a stream that is shown as it comes says so."""
+    paced = Paced("43", 1)
+    async with (
+        open_upstream("42") as fast,
+        open_upstream(paced) as reference,
+        open_gateway(upstreams=lanes(fast, reference), default_policy=PRESETS["reference"]) as client,
+        client.session.post(client.url + "/v1/chat/completions", json=HELLO | {"stream": True}) as response,
+    ):
+        assert "reference" == response.headers["x-consistency-source"]
+        paced.go.set()
+        assert b": x-consistency-source=reference " in await response.read()
