@@ -1,5 +1,6 @@
 """What every test has: a loop in which blocking is an error, and real servers where it asks for them."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.doubles.redis_server import RedisServer, skip_without_redis
+
+
+def pytest_sessionstart() -> None:
+    """A run in the background of a shell ignores Ctrl-C, and so would all that the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -257,7 +257,8 @@ def test_only_visible_gpus_count(machine: Machine) -> None:
     machine.install_gpus("7.5", "9.0")
     refused = machine.run("vllm", "--model", "crash", "--lane", "invariant", CUDA_VISIBLE_DEVICES="0")
     assert 2 == refused.returncode
-    started = machine.run("vllm", "--model", "crash", "--lane", "invariant", CUDA_VISIBLE_DEVICES="1")
+    port = ("--port", str(free_port()))
+    started = machine.run("vllm", "--model", "crash", "--lane", "invariant", *port, CUDA_VISIBLE_DEVICES="1")
     assert 3 == started.returncode
 
 
