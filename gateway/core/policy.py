@@ -56,6 +56,11 @@ class Policy:
         return int(number) if rule == "escalate" else self.k
 
     @property
+    def needs_reference(self) -> bool:
+        """Whether it asks a reference lane for samples: for all of them, or where there is no agreement."""
+        return "reference" in (self.lane, self.on_disagreement)
+
+    @property
     def voting_fields(self) -> tuple[object, ...]:
         """What can change the answer, for the key. The name, timeouts and measuring cannot.
 

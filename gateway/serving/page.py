@@ -160,14 +160,18 @@ def _describe_verdict(landing: Landing) -> dict[str, Any]:
 
 def _choices(gateway: Gateway) -> dict[str, Any]:
     """What a question can be asked with."""
-    upstreams = gateway.pool.upstreams
+    upstreams, settings = gateway.pool.upstreams, gateway.settings
+    has_reference = any(upstream.lane == "reference" for upstream in settings.upstreams)
     seen = {model for upstream in upstreams for model in (*upstream.seen.models, *upstream.settings.models)}
     return {
         "version": __version__,
         "models": sorted(model for model in seen if not set(model) & set("*?[")),
-        "policies": {name: policy.k for name, policy in gateway.settings.policies.items()},
-        "default_policy": gateway.settings.default_policy.name,
-        "max_k": gateway.settings.limits.max_k,
+        "policies": {name: policy.k for name, policy in settings.policies.items()},
+        "no_lane_for": [
+            name for name, policy in settings.policies.items() if policy.needs_reference and not has_reference
+        ],
+        "default_policy": settings.default_policy.name,
+        "max_k": settings.limits.max_k,
     }
 
 

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from gateway.core.ballot import Abstention, Ballot, Sample
+from gateway.core.ballot import Abstention, Ballot, Sample, cast
 from gateway.core.plan import Plan
 from gateway.core.record import RoundRecord
 from gateway.core.round import Action, Round
@@ -60,19 +60,20 @@ class Spectator:
             why = {"reason": outcome.reason, "status": outcome.status, "upstream": outcome.upstream}
             self._tell("came", {"index": outcome.index, "fate": "abstained", **why})
             return
-        answer = self._answers().get(outcome.index)
+        fate, answer = self._judged(outcome)
         self._tell(
             "came",
             {
                 "index": outcome.index,
-                "fate": "spoiled" if answer is None else "ballot",
+                "fate": fate,
                 "answer": answer,
                 "text": outcome.reply.shown,
                 "tokens": outcome.reply.tokens,
                 "upstream": outcome.upstream,
             },
         )
-        self._tell("tally", {"counts": self._tally()})
+        if fate in {"ballot", "spoiled"}:
+            self._tell("tally", {"counts": self._tally()})
 
     def wanted(self) -> list[Action]:
         """Nothing."""
@@ -85,6 +86,19 @@ class Spectator:
     def ended(self, told: RoundRecord) -> None:
         """The round is over."""
         self._tell("round", round_said(told))
+
+    def _judged(self, sample: Sample) -> tuple[str, str | None]:
+        """What became of a sample that came, and its answer where that counted.
+
+        One that the vote does not have is the reference lane's, or came together with the one that ended the vote.
+        """
+        for vote in self.round.votes:
+            if vote.sample.index == sample.index:
+                return ("ballot", vote.answer) if isinstance(vote, Ballot) else ("spoiled", None)
+        if self.round.reference in {"came", "spoiled"}:
+            read = cast(sample, self.round.plan.answer)
+            return "reference", read.answer if isinstance(read, Ballot) else None
+        return "cancelled", None
 
     def _answers(self) -> dict[int, str]:
         votes = self.round.votes

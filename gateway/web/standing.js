@@ -9,11 +9,12 @@ const TROUBLES = {
 };
 
 const standing = {
-  choices({ version, models, policies, default_policy: usual, max_k: most }) {
+  choices({ version, models, policies, no_lane_for: barred, default_policy: usual, max_k: most }) {
     at("version").textContent = version;
     at("k").max = most;
-    choose(at("model"), models.map((name) => [name, name]), this.wanted?.model);
-    choose(at("policy"), Object.entries(policies).map(([name, k]) => [name, `${name} (k=${k})`]), this.wanted?.policy ?? usual);
+    choose(at("model"), models.map((name) => [name, name]), [this.wanted?.model]);
+    const offers = Object.entries(policies).map(([name, k]) => [name, `${name} (${barred.includes(name) ? "needs a reference lane" : `k=${k}`})`]);
+    choose(at("policy"), offers, [this.wanted?.policy, usual], barred);
   },
 
   summary({ consistency, upstream_states: upstreams, cache, in_flight: inFlight }) {
@@ -67,9 +68,10 @@ function upstreamRow([name, { state, lane, breaker, doubt }]) {
     ...troubles.map((text) => make("p", { class: "problem" }, text)));
 }
 
-function choose(select, options, usual) {
+// Offers these, and chooses what was chosen before, or else the first of `usual` that can be.
+function choose(select, options, usual, barred = []) {
   const before = select.value;
-  select.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
-  const offered = (value) => options.some(([each]) => each === value);
-  select.value = [before, usual].find(offered) ?? options[0]?.[0] ?? "";
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value, disabled: barred.includes(value) ? "" : null }, text)));
+  const open = options.map(([value]) => value).filter((value) => !barred.includes(value));
+  select.value = [before, ...usual].find((value) => open.includes(value)) ?? open[0] ?? "";
 }

@@ -3,8 +3,9 @@
 
 const FATES = {
   launched: "asked", writing: "writing", ballot: "voted", spoiled: "spoiled: no answer in it",
-  abstained: "abstained", cancelled: "cut off: it could change nothing",
+  abstained: "abstained", cancelled: "cancelled: it could change nothing", reference: "reference lane: it decides",
 };
+const TITLES = { cache: "From the cache", joined: "Joined", reference: "Decided by the reference lane" };
 
 class Vote {
   constructor() {
@@ -45,7 +46,7 @@ class Vote {
     const known = this.sample(index).text;
     if (answer !== undefined && answer !== null && !this.candidates.includes(answer)) this.candidates.push(answer);
     this.change(index, { fate, answer, upstream, tokens, text: text ?? known, why: [reason, status].filter(Boolean).join(" ") });
-    announce(`Sample ${index} ${FATES[fate]}${fate === "ballot" ? `: ${shortly(answer)}` : ""}`);
+    announce(`Sample ${index} ${FATES[fate]}${["ballot", "reference"].includes(fate) && answer ? `: ${shortly(answer)}` : ""}`);
   }
 
   tally({ counts }) {
@@ -76,7 +77,7 @@ class Vote {
     };
     const pairs = Object.entries(facts).filter(([, value]) => value !== undefined);
     at("verdict").replaceChildren(
-      make("h3", {}, `${{ cache: "From the cache", joined: "Joined" }[source] ?? "Verdict"}: ${outcome}`),
+      make("h3", {}, `${TITLES[source] ?? "Verdict"}: ${outcome}`),
       make("pre", { tabindex: "0", "aria-label": "The answer" }, content),
       make("dl", {}, ...pairs.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))))));
     at("verdict").dataset.sure = ["unanimous", "majority", "single"].includes(outcome) ? "yes" : "no";
@@ -116,7 +117,7 @@ class Vote {
   draw() {
     this.isDrawing = false;
     const texts = [...this.samples.values()].filter(({ fate, text }) => fate !== "abstained" && text)
-      .map(({ text, fate }) => ({ text, isWhole: ["ballot", "spoiled"].includes(fate) }));
+      .map(({ text, fate }) => ({ text, isWhole: ["ballot", "spoiled", "reference"].includes(fate) }));
     const position = texts.length > 1 ? parting(texts) : undefined;
     at("split").hidden = position === undefined;
     at("split").textContent = `The texts part at character ${position}, marked below.`;

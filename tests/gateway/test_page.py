@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from gateway.settings.model import KeySettings
+from gateway.settings.model import KeySettings, UpstreamSettings
 from gateway.wire.sse import EventDecoder
 from tests.doubles.gateway import HELLO, Client, open_gateway
 from tests.doubles.upstream import HANG, open_upstream
@@ -123,6 +123,25 @@ async def test_a_spoiled_and_a_lost_sample_are_told_as_such() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("said", "answer"), [("it is 43", "43"), ("who knows", None)])
+async def test_the_sample_that_decides_is_told_as_the_reference_lanes(said: str, answer: str | None) -> None:
+    """41, 42, 42 under `strict`: three ballots, and one sample that is none and has no place in the tally."""
+    async with open_upstream("41", "42", "42") as fast, open_upstream(said) as reference:
+        made = (
+            UpstreamSettings(name="fast", url=fast.url),
+            UpstreamSettings(name="ref", url=reference.url, lane="reference", trust=True),
+        )
+        async with open_gateway(upstreams=made) as client:
+            told = await asked(client, consistency={"answer": "number", "policy": "strict"})
+    *ballots, last = only(told, "came")
+    assert ["ballot"] * 3 == [each["fate"] for each in ballots]
+    assert ("reference", answer, said, "ref") == tuple(
+        last[name] for name in ("fate", "answer", "text", "upstream")
+    )
+    assert 3 == len(only(told, "tally"))
+    assert "reference" == told[-1][1]["headers"]["x-consistency-source"]
+
+
 async def test_an_error_is_the_last_thing_told() -> None:
     """No quorum: the error that a client would get, as an event."""
     async with open_upstream(500) as upstream, open_gateway(upstream) as client:
@@ -170,6 +189,18 @@ async def test_the_feed_tells_rounds_without_their_texts() -> None:
             assert 1 == (await feed.next("summary"))["consistency"][0]["questions"]
         async with following(client) as late:
             assert told == await late.next("round")
+
+
+@pytest.mark.parametrize(("lane", "barred"), [("fast", ["strict", "reference", "serial"]), ("reference", [])])
+async def test_policies_that_cannot_run_are_told(lane: str, barred: list[str]) -> None:
+    """Those that need a reference lane, where there is none: any question under them would be refused."""
+    async with open_upstream() as upstream, open_upstream() as other:
+        made = (UpstreamSettings(url=upstream.url), UpstreamSettings(url=other.url, lane=lane, trust=True))
+        async with open_gateway(upstreams=made) as client, following(client) as feed:
+            assert barred == (await feed.next("choices"))["no_lane_for"]
+            for policy in ("strict", "reference", "serial", "majority"):
+                got = await client.chat({"x-consistency-policy": policy})
+                assert (400 if policy in barred else 200) == got.status
 
 
 async def test_the_feed_ends_with_its_settings() -> None:

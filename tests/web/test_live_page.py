@@ -61,6 +61,35 @@ async def test_the_first_difference_is_marked_while_samples_come(page: Page) -> 
         await expect(page.locator("#verdict")).to_be_visible()
 
 
+async def test_the_sample_that_decides_is_called_what_it_is(page: Page) -> None:
+    """A dispute: three ballots, the reference lane's sample with its answer, and whose verdict it is."""
+    async with open_upstream("so 41", "so 42", "so 42") as fast, open_upstream("so 43") as reference:
+        made = (
+            UpstreamSettings(name="fast", url=fast.url),
+            UpstreamSettings(name="ref", url=reference.url, lane="reference", trust=True),
+        )
+        async with open_gateway(upstreams=made) as client:
+            await visit(page, client)
+            await page.locator("#policy").select_option("strict")
+            await ask(page, "number")
+            await expect(page.locator("#verdict h3")).to_have_text("Decided by the reference lane: majority")
+            last = page.locator(".sample").nth(3)
+            await expect(last).to_have_attribute("data-fate", "reference")
+            await expect(last.locator("h3")).to_contain_text("C 43reference lane: it decides · ref")
+            await expect(page.locator("#tally li")).to_have_count(2)
+
+
+async def test_policies_that_cannot_run_cannot_be_chosen(page: Page) -> None:
+    """Without a reference lane those that need one are greyed out and say why, though an address asks for one."""
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        await page.goto(f"{client.url}/?policy=strict")
+        await expect(page.locator("#policy")).to_have_value("majority")
+        barred = page.locator("#policy option:disabled")
+        assert [f"{name} (needs a reference lane)" for name in ("strict", "reference", "serial")] == (
+            await barred.all_text_contents()
+        )
+
+
 async def test_asked_again_it_comes_from_the_cache(page: Page) -> None:
     """The second answer is the pinned one, and the page says so; voting again is a choice."""
     async with open_upstream("yes", "yes", "no", "no") as upstream, open_gateway(upstream) as client:
