@@ -15,7 +15,7 @@
   x NoAgreement            422, the policy rejects a vote without agreement
   x Overloaded             429
   x RateLimited            429, a key's requests or tokens of this minute are used up
-  x UpstreamAnswered       the upstream's own error, passed on byte for byte if it is JSON
+  x UpstreamAnswered       the upstream's own error, passed on byte for byte where clients can read it
   x NoQuorum               502, too few samples came for a vote
   x UpstreamUnreachable    502, no connection to any upstream
   x Superseded             502, inside a stream only: another verdict was pinned than the one being shown
@@ -151,14 +151,12 @@ class RateLimited(GatewayError):
 
 
 class UpstreamAnswered(GatewayError):
-    """An upstream's own error: its status, and its body as it came, or `said` where that is nothing to read."""
+    """An upstream's own error: its status, its body if that is an object, and what to say where that says nothing."""
 
     code = "upstream_error"
 
-    def __init__(
-        self, status: int, body: bytes, headers: tuple[tuple[str, str], ...], said: str = ""
-    ) -> None:
-        super().__init__(said or f"upstream answered {status}", headers=headers)
+    def __init__(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...], said: str) -> None:
+        super().__init__(said, headers=headers)
         self.upstream_status = status
         self.body = body
 

@@ -1,7 +1,5 @@
 """What a client is told of a round without a verdict, or with one that its policy rejects."""
 
-import msgspec
-
 from gateway.core.ballot import Abstention
 from gateway.core.failure import NoReference, NoSamples
 from gateway.core.pin import make_pin
@@ -18,9 +16,10 @@ from gateway.errors import (
     UpstreamAnswered,
     UpstreamUnreachable,
 )
+from gateway.wire.forms.exact import read_object
 from gateway.wire.headers import describe
 
-_SAID = 200  # bytes of what is no JSON
+_SAID = 200  # bytes of what has no words of its own
 
 
 def no_agreement(verdict: Verdict, policy: Policy) -> NoAgreement:
@@ -45,7 +44,7 @@ def _no_samples(lost: NoSamples) -> GatewayError:
     culprit = lost.culprit
     said = "; ".join(sorted({_describe(abstention) for abstention in lost.abstentions}))
     if culprit and culprit.reason == "status" and culprit.status is not None:
-        return _answered(culprit.status, culprit)
+        return answered(culprit.upstream, culprit.status, culprit.detail, culprit.headers)
     match culprit.reason if culprit else "":
         case "queue":
             return Overloaded("too many samples are in flight", headers=(("retry-after", "1"),))
@@ -59,22 +58,17 @@ def _no_samples(lost: NoSamples) -> GatewayError:
             return NoQuorum(f"{lost.samples} of {lost.quorum} samples needed came: {said}")
 
 
-def _answered(status: int, culprit: Abstention) -> UpstreamAnswered:
-    """The upstream's own error: its bytes, if SDKs can read them, else what it said in words of ours."""
-    if _is_object(culprit.detail):
-        return UpstreamAnswered(status, culprit.detail, culprit.headers)
-    headers = tuple(pair for pair in culprit.headers if pair[0] != "content-type")
-    said = culprit.detail[:_SAID].decode(errors="replace")
+def answered(
+    upstream: str, status: int, body: bytes, headers: tuple[tuple[str, str], ...]
+) -> UpstreamAnswered:
+    """The upstream's own error. Who tells a client of it knows what that can read."""
+    said = body[:_SAID].decode(errors="replace") or "nothing"
     return UpstreamAnswered(
-        status, b"", headers, f"{culprit.upstream} answered {status}: {said or 'nothing'}"
+        status,
+        body if read_object(body) else b"",
+        tuple(pair for pair in headers if pair[0] != "content-type"),
+        f"{upstream} answered {status}: {said}",
     )
-
-
-def _is_object(body: bytes) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(body), dict)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
 
 
 def _describe(abstention: Abstention) -> str:

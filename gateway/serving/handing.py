@@ -69,5 +69,5 @@ def handed(told: bytes) -> Pin:
     except (msgspec.MsgspecError, ValueError) as error:
         raise NoQuorum("the vote of another gateway failed") from error
     if failure.status:
-        raise UpstreamAnswered(failure.status, body, failure.headers)
+        raise UpstreamAnswered(failure.status, body, failure.headers, failure.message)
     raise kind(failure.message, headers=failure.headers)

@@ -1,5 +1,6 @@
 """Answers and errors as HTTP responses."""
 
+from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -10,6 +11,8 @@ from gateway.core.pin import Pin
 from gateway.door.answer import Answer, field_lines
 from gateway.errors import GatewayError, UpstreamAnswered
 from gateway.serving.landing import Landing
+from gateway.wire.forms.exact import read_object
+from gateway.wire.forms.faults import retold, type_of
 from gateway.wire.forms.form import Fault, Form
 from gateway.wire.headers import describe, describe_shedding
 
@@ -44,10 +47,14 @@ def _verdict_lines(figures: tuple[Any, ...], source: str, key: str) -> str:
 
 
 def error_body(form: Form, error: GatewayError) -> bytes:
-    """The form's error object, or the upstream's own bytes."""
-    if isinstance(error, UpstreamAnswered) and error.body:
+    """The form's error object: the upstream's own bytes where they are one."""
+    fault = Fault(status_of(error), error.message, error.type, error.param, error.code)
+    if not isinstance(error, UpstreamAnswered):
+        return form.error_body(fault)
+    told = read_object(error.body)
+    if form.is_error(told):
         return error.body
-    return _own_words(form, error)
+    return form.error_body(retold(told, replace(fault, type=type_of(fault.status))))
 
 
 def error_response(form: Form, error: GatewayError, request_id: str) -> Answer:
@@ -61,20 +68,10 @@ def error_response(form: Form, error: GatewayError, request_id: str) -> Answer:
 
 
 def error_event(form: Form, error: GatewayError) -> bytes:
-    """The same inside a stream that has begun: the last event, whatever the upstream sent."""
-    try:
-        parsed = msgspec.json.decode(error_body(form, error))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        parsed = None
-    if not isinstance(parsed, dict) or "error" not in parsed:
-        parsed = msgspec.json.decode(_own_words(form, error))
-    return form.error_event(parsed)
+    """The same inside a stream that has begun: the last event."""
+    return form.error_event(msgspec.json.decode(error_body(form, error)))
 
 
 def status_of(error: GatewayError) -> int:
     """The HTTP status that tells of it."""
     return error.upstream_status if isinstance(error, UpstreamAnswered) else error.status
-
-
-def _own_words(form: Form, error: GatewayError) -> bytes:
-    return form.error_body(Fault(status_of(error), error.message, error.type, error.param, error.code))

@@ -18,7 +18,7 @@ from tests.doubles import processes
 from tests.doubles.gateway import HELLO, Client, Got, open_gateway
 from tests.doubles.redis_server import RedisServer, skip_without_redis
 from tests.doubles.redis_servers import Cluster, Watched, open_cluster, open_watched
-from tests.doubles.upstream import HANG, Upstream, open_upstream
+from tests.doubles.upstream import HANG, Answer, Reply, Upstream, open_upstream
 from tests.doubles.waiting import until
 from tests.gateway.test_page import asked
 from tests.store.relay import open_relay
@@ -206,11 +206,12 @@ async def test_a_gateway_that_ends_gives_its_leases_back(redis_server: RedisServ
         (["a", "b", "c"], {"on_disagreement": "reject", "min_agreement": 0.5}, 422),
         ([401], {}, 401),
         ([500], {}, 500),
+        ([Reply(502, b"<html>")], {}, 502),
     ],
-    ids=["no agreement", "not allowed", "upstream's error"],
+    ids=["no agreement", "not allowed", "upstream's error", "upstream's error without words"],
 )
 async def test_a_failure_is_shared(
-    redis_server: RedisServer, answers: list[str | int], changes: Mapping[str, object], status: int
+    redis_server: RedisServer, answers: list[Answer], changes: Mapping[str, object], status: int
 ) -> None:
     """A vote that fails fails for all who wait for it, in every gateway, and none votes again by itself."""
     policy = PRESETS["majority"].override(changes)

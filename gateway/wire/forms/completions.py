@@ -10,7 +10,7 @@ from gateway.wire.answers import read_sample
 from gateway.wire.body import Body, parse_body
 from gateway.wire.chunks import merge, read_stream, split
 from gateway.wire.forms import members as of
-from gateway.wire.forms.faults import openai_error
+from gateway.wire.forms.faults import has_error, openai_error
 from gateway.wire.forms.form import Asking, Events, Fault, Json
 from gateway.wire.splice import splice
 from gateway.wire.sse import DONE, EventDecoder, encode_event
@@ -52,6 +52,10 @@ class _Form:
     def error_body(self, fault: Fault) -> bytes:
         """OpenAI's error object."""
         return openai_error(fault)
+
+    def is_error(self, told: Json) -> bool:
+        """Whether it is OpenAI's."""
+        return has_error(told)
 
     def error_event(self, error: Json) -> bytes:
         """The same as an event without a type."""

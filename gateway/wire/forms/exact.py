@@ -13,6 +13,14 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def read_object(payload: bytes) -> Json:
+    """An object; an empty one for a payload that is none."""
+    try:
+        return decode(payload, ValueError)
+    except ValueError:
+        return {}
+
+
 def decode(payload: bytes, failure: type[ValueError]) -> Json:
     """An object; `failure` says what is wrong with a payload that is none."""
     try:

@@ -36,13 +36,13 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error of ours, in the words that OpenAI's error object has for it."""
+    """An error in the words that OpenAI's error object has for it."""
 
     status: int
     message: str
     type: str
     param: str | None = None
-    code: str | None = None
+    code: str | int | None = None  # a number only where an upstream said so
 
 
 class Form(Protocol):
@@ -77,6 +77,9 @@ class Form(Protocol):
 
     def error_body(self, fault: Fault) -> bytes:
         """The body of an error response, ASCII, whatever of the client's is quoted."""
+
+    def is_error(self, told: Json, /) -> bool:
+        """Whether clients can read this object as the body of an error response."""
 
     def error_event(self, error: Json) -> bytes:
         """An error, as the object of `error_body` or of an upstream's, as the last event of a stream."""

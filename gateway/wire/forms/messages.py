@@ -12,7 +12,7 @@ from gateway.wire.body import Body
 from gateway.wire.chunks import BrokenStream
 from gateway.wire.forms import members as of
 from gateway.wire.forms.exact import decode, encode
-from gateway.wire.forms.faults import anthropic_error
+from gateway.wire.forms.faults import anthropic_error, has_error
 from gateway.wire.forms.form import Asking, Events, Fault, Json
 from gateway.wire.forms.messages_reply import convert_message, read_message
 from gateway.wire.forms.messages_stream import merge_message, read_events, split_message
@@ -83,6 +83,10 @@ class Messages:
     def error_body(self, fault: Fault) -> bytes:
         """Anthropic's error object."""
         return anthropic_error(fault)
+
+    def is_error(self, told: Json) -> bool:
+        """Whether it is Anthropic's."""
+        return told.get("type") == "error" and has_error(told)
 
     def error_event(self, error: Json) -> bytes:
         """The same as an event of type `error`, an upstream's in OpenAI's shape included."""

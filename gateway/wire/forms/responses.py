@@ -12,7 +12,7 @@ from gateway.wire.body import Body
 from gateway.wire.chunks import BrokenStream
 from gateway.wire.forms import members as of
 from gateway.wire.forms.exact import decode, encode
-from gateway.wire.forms.faults import openai_error
+from gateway.wire.forms.faults import has_error, openai_error
 from gateway.wire.forms.form import Asking, Events, Fault, Json
 from gateway.wire.forms.responses_reply import read_response
 from gateway.wire.forms.responses_stream import ending, read_events, split_response
@@ -113,6 +113,10 @@ class Responses:
     def error_body(self, fault: Fault) -> bytes:
         """OpenAI's error object."""
         return openai_error(fault)
+
+    def is_error(self, told: Json) -> bool:
+        """Whether it is OpenAI's."""
+        return has_error(told)
 
     def error_event(self, error: Json) -> bytes:
         """Both shapes in one: flat, as the reference has it, and nested, as OpenAI sends it.
