@@ -1,5 +1,6 @@
 """YAML, read strictly: keys are text and occur once. Error messages quote nothing that might be a secret."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,10 @@ import yaml
 from gateway.settings.errors import ConfigError, Problem
 
 _MERGE = "tag:yaml.org,2002:merge"
+
+# What PyYAML found, as Python spells it, and of that what tells no value: one character, or the kind of a token.
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*["]""")
+_TELLS_NOTHING = re.compile(r"""(['"])(?:\\?.|\\[xuU][0-9a-f]+|<[a-z ]+>)\1""")
 
 
 class _Refused(yaml.YAMLError):
@@ -23,11 +28,23 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
-                raise _Refused(f"line {line}: the key {key_node.value!r} is no text; put it in quotes")
+                told = f"the key {key_node.value!r}" if isinstance(key_node, yaml.ScalarNode) else "this key"
+                raise _Refused(f"line {line}: {told} is no text; put it in quotes")
             if key in seen:
                 raise _Refused(f"line {line}: the key {key!r} is there twice")
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  PyYAML's signature
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception:  # noqa: BLE001  whatever its constructors stumble over, and what they say quotes the value
+            kind = node.tag.rpartition(":")[2]
+            raise _Refused(
+                f"line {node.start_mark.line + 1}: the value is no {kind}; text needs quotes"
+            ) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -55,11 +72,15 @@ def parse_yaml(text: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        # What PyYAML found stands in quotes; it may be half of a password.
-        told = (error.problem or "syntax error").split(" '")[0]
+        told = _QUOTED.sub(_masked, error.problem or "syntax error")
         raise ValueError(f"not valid YAML{where}: {told}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter: a character that there is not
         raise ValueError("not valid YAML") from error
+
+
+def _masked(quoted: re.Match[str]) -> str:
+    """What was found, unless it may be half of a password."""
+    return quoted[0] if _TELLS_NOTHING.fullmatch(quoted[0]) else "'…'"
 
 
 def _without_blanks(value: Any) -> Any:

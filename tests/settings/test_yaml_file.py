@@ -15,11 +15,25 @@ from tests.settings.loading import URL, complaints, settings
         ("- port", "expected a mapping of settings such as `port: 8080`"),
         ("port", "expected a mapping of settings such as `port: 8080`"),
         ("a: b: c", "not valid YAML at line 1, column 5: mapping values are not allowed here"),
-        ("a: [1", "not valid YAML at line 1, column 6: expected"),
+        ("a: [1", "not valid YAML at line 1, column 6: expected ',' or ']', but got '<stream end>'"),
+        (
+            "a:\n\t- b",
+            r"not valid YAML at line 2, column 1: found character '\t' that cannot start any token",
+        ),
+        (
+            "port: @80",
+            "not valid YAML at line 1, column 7: found character '@' that cannot start any token",
+        ),
+        (
+            "upstreams: [\n a: b: c\n",
+            "not valid YAML at line 2, column 6: expected ',' or ']', but got ':'",
+        ),
         (
             "a: !!python/object:os.system {}",
-            "not valid YAML at line 1, column 4: could not determine a constructor",
+            "not valid YAML at line 1, column 4: could not determine a constructor for the tag '…'",
         ),
+        ("revision: 2026-13-01", "line 1: the value is no timestamp; text needs quotes"),
+        ("a: {{ b }}", "line 1: this key is no text; put it in quotes"),
         ("a: \x01", "not valid YAML"),
     ],
 )
@@ -27,6 +41,22 @@ def test_refused(text: str, said: str) -> None:
     """What YAML would let pass, or say in five lines, is one line with its place."""
     (told,) = complaints(text, URL)
     assert told.startswith(f"config: {said}")
+    assert told.endswith("(in scg.yaml)")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "*hunter2", "!hunter2 x", "!!hunter2 x", "!h!hunter2 x", "!!int hunter2", "!!float hunter2", "!!bool hunter2",
+        "!!timestamp hunter2", "!!binary hunter2€", "{{ hunter2 }}", "[hunter2: x: y]", "'hunter2' x", "'hunter2",
+        r'"hunter2\q"', r'"hunter2\xzz"', r'"hunter2\UFFFFFFFF"', "@hunter2", "%hunter2", "hunter2: x",
+        "&hunter2 1\nb: &hunter2 2", "!hunter2%22%27 x",
+    ],
+)  # fmt: skip
+def test_no_value_is_printed(value: str) -> None:
+    """Whatever is wrong with it, nothing of a value that may be a password is told."""
+    (told,) = complaints(f"api_key: {value}\n", URL)
+    assert "unter" not in told
     assert told.endswith("(in scg.yaml)")
 
 
