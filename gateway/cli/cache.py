@@ -11,9 +11,13 @@ from urllib.parse import quote, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from gateway.cli.arguments import describe, gateway_url
+from gateway.errors import NotFound
 from gateway.settings.spelling import ADMIN_KEY
 
 _TIMEOUT = 10.0
+_ABOUT = """\
+Ask a running gateway about its pins. Exit code 0; 1 if nothing is pinned under the key; 2 if the gateway is not there
+or refuses, or what was given is no key."""
 _EXAMPLES = """\
   scg cache stats            rounds, agreement, hits
   scg cache get KEY          what is pinned under a key (header x-consistency-key)
@@ -32,7 +36,7 @@ _KEY_EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The commands of `scg cache`."""
-    describe(parser, "Ask a running gateway about its pins. Exit code 1 if there is no such key.", _EXAMPLES)
+    describe(parser, _ABOUT, _EXAMPLES)
     actions = parser.add_subparsers(dest="action", required=True, metavar="stats|get|delete")
     stats = actions.add_parser("stats", help="print the summary")
     describe(stats, "Print the gateway's summary as JSON.", _STATS_EXAMPLES)
@@ -58,8 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         answer = _ask(method, arguments.url + path)
     except HTTPError as error:
-        missing = error.code == 404 and arguments.action != "stats"
-        return _fail(f"nothing is pinned under {arguments.key}" if missing else _refusal(error))
+        code, told = _told(error)
+        if arguments.action != "stats" and code == NotFound.code:
+            return _fail(f"nothing is pinned under {arguments.key}", 1)
+        hint = f"; {ADMIN_KEY} is to hold a key with `admin: true`" if error.code == 401 else ""
+        return _fail(f"the gateway refuses: {told} ({error.code}){hint}")
     except (URLError, HTTPException, OSError) as error:
         reason = getattr(error, "reason", error)
         return _fail(f"cannot reach {arguments.url}: {getattr(reason, 'strerror', None) or reason}")
@@ -87,16 +94,15 @@ def _ask(method: str, url: str) -> Any:
     return json.loads(body) if body.strip() else None
 
 
-def _refusal(error: HTTPError) -> str:
-    """The gateway's own words, else the status."""
+def _told(error: HTTPError) -> tuple[object, object]:
+    """The code and the words of the gateway's own error; of another server's the status in words."""
     try:
-        told = json.loads(error.read())["error"]["message"]
-    except (ValueError, TypeError, LookupError, OSError):
-        told = error.reason
-    hint = f"; {ADMIN_KEY} is to hold a key with `admin: true`" if error.code == 401 else ""
-    return f"the gateway refuses: {told} ({error.code}){hint}"
+        told = json.loads(error.read())["error"]
+        return told.get("code"), told["message"]
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, HTTPException):
+        return None, error.reason
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, code: int = 2) -> int:
     print(f"scg cache: {message}", file=sys.stderr)
-    return 1
+    return code

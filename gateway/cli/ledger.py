@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gateway.settings.model import CacheSettings
     from gateway.store.ledger_reading import Written
 
+_ABOUT = """\
+Read the ledger of votes in Redis (docs/ledger.md). Exit code 0; 1 if a verdict does not follow, or there is nothing;
+2 for bad usage, or if Redis cannot be read."""
 _EXAMPLES = """\
   scg ledger show --config scg.yaml --last 3      the latest rounds, a line of JSON each
   scg ledger check --config scg.yaml              exit code 1 if a verdict does not follow from its samples
@@ -32,7 +35,7 @@ _LAST = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The commands of `scg ledger`."""
-    describe(parser, "Read the ledger of votes in Redis (docs/ledger.md).", _EXAMPLES)
+    describe(parser, _ABOUT, _EXAMPLES)
     actions = parser.add_subparsers(dest="action", required=True, metavar="show|check")
     show = actions.add_parser("show", help="print rounds as lines of JSON")
     describe(show, "Print the latest rounds, the oldest first, a line of JSON each.", _SHOW_EXAMPLES)
@@ -68,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         action = _show if arguments.action == "show" else _check
         return asyncio.run(action(cache, arguments))
     except Away as away:
-        return _fail(f"cannot read the ledger: {away}")
+        return _fail(f"cannot read the ledger: {away}", 2)
 
 
 async def _show(cache: "CacheSettings", arguments: argparse.Namespace) -> int:

@@ -1,11 +1,14 @@
 """`scg cache`, against a server that answers as a gateway would."""
 
 import json
+from asyncio import to_thread
 
 import pytest
 
 from gateway.__main__ import main
 from tests.cli.commands import http_server
+from tests.doubles.gateway import open_gateway
+from tests.doubles.upstream import open_upstream
 
 KEY = "ab" * 32
 PIN = json.dumps({"key": KEY, "body": "ünïcode"}, ensure_ascii=False)
@@ -32,11 +35,28 @@ def test_asks_and_prints_json(
     assert printed == json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("action", ["get", "delete"])
+async def test_no_such_key_is_exit_code_1(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a script wants to tell from all else: the gateway was asked, and nothing is pinned there."""
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        assert 1 == await to_thread(main, ["cache", action, KEY, "--url", client.url])
+    assert capsys.readouterr().err == f"scg cache: nothing is pinned under {KEY}\n"
+
+
+async def test_what_is_no_key_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """A key that none can be is bad usage, in the gateway's words."""
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        assert 2 == await to_thread(main, ["cache", "get", "team-a", "--url", client.url])
+    said = "the gateway refuses: a key is 64 hex digits, as in x-consistency-key (400)"
+    assert capsys.readouterr().err == f"scg cache: {said}\n"
+
+
 @pytest.mark.parametrize(
     ("words", "status", "body", "said"),
     [
-        (["get", KEY], 404, "{}", f"nothing is pinned under {KEY}"),
-        (["delete", KEY], 404, "", f"nothing is pinned under {KEY}"),
+        (["get", KEY], 404, "<html>", "the gateway refuses: Not Found (404)"),
+        (["delete", KEY], 404, '{"detail": "Not Found"}', "the gateway refuses: Not Found (404)"),
+        (["get", KEY], 404, '{"error": []}', "the gateway refuses: Not Found (404)"),
         (["get", KEY], 403, REFUSAL, "the gateway refuses: not from here (403)"),
         (["stats"], 401, REFUSAL, "not from here (401); SCG_ADMIN_KEY is to hold a key with `admin: true`"),
         (["stats"], 404, "<html>", "the gateway refuses: Not Found (404)"),
@@ -44,7 +64,7 @@ def test_asks_and_prints_json(
         (["stats"], 200, "<html>", "does not answer like a gateway"),
     ],
 )
-def test_refusals_are_exit_code_1_and_one_line(
+def test_refusals_are_exit_code_2_and_one_line(
     words: list[str], status: int, body: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the gateway refuses is told in its own words where it has some."""
@@ -54,7 +74,7 @@ def test_refusals_are_exit_code_1_and_one_line(
         "GET /v1/consistency/summary",
     )
     with http_server(dict.fromkeys(paths, (status, body))) as (url, _):
-        assert main(["cache", *words, "--url", url]) == 1
+        assert main(["cache", *words, "--url", url]) == 2
     told = capsys.readouterr()
     assert told.out == ""
     (line,) = told.err.splitlines()
@@ -66,7 +86,7 @@ def test_no_gateway_there(capsys: pytest.CaptureFixture[str]) -> None:
     """A gateway that does not run is named with the reason."""
     with http_server({}) as (url, _):
         pass
-    assert main(["cache", "stats", "--url", url]) == 1
+    assert main(["cache", "stats", "--url", url]) == 2
     assert capsys.readouterr().err == f"scg cache: cannot reach {url}: Connection refused\n"
 
 
@@ -104,7 +124,7 @@ def test_shows_its_key(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     """A gateway with keys is asked with the one in SCG_ADMIN_KEY, which no other command takes for a setting."""
     asked = "GET /v1/consistency/summary"
     with http_server({asked: (200, "{}")}, {"authorization": "Bearer of-an-operator"}) as (url, seen):
-        assert main(["cache", "stats", "--url", url]) == 1
+        assert main(["cache", "stats", "--url", url]) == 2
         monkeypatch.setenv("SCG_ADMIN_KEY", "of-an-operator")
         assert main(["cache", "stats", "--url", url]) == 0
         assert [asked, asked] == seen

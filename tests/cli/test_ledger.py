@@ -100,9 +100,9 @@ def test_nothing_is_no_success(
 def test_redis_away_is_one_line(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 1 and what failed."""
+    """Nothing was checked, so it is exit code 2, and what failed."""
     monkeypatch.setenv("SCG_CACHE__URL", f"redis://127.0.0.1:{free_port()}")
-    assert 1 == main(["ledger", "check"])
+    assert 2 == main(["ledger", "check"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("scg ledger: cannot read the ledger: ConnectionError")
 
