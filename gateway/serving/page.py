@@ -21,7 +21,7 @@ from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.render import as_plain
-from gateway.serving.responses import EVENT_STREAM, JSON, error_body
+from gateway.serving.responses import EVENT_STREAM, JSON, error_body, status_of
 from gateway.serving.spectator import Spectator
 from gateway.serving.summary import summarise
 from gateway.serving.trace import Trace
@@ -130,7 +130,8 @@ async def _watch(gateway: Gateway, request: Request, trace: Trace, wanted: Wante
         gateway.metrics.returned(landing.pin.returned, trace.tenant)
         tell("verdict", _describe_verdict(landing))
     except GatewayError as error:
-        trace.status, trace.upstream_seconds = error.status, perf_counter() - began
+        trace.status, trace.code = status_of(error), error.code or ""
+        trace.upstream_seconds = perf_counter() - began
         stream.push(encode_event(error_body(CHAT, error), b"error"))
     stream.end()
     return stream

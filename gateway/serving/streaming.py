@@ -10,7 +10,7 @@ from gateway.errors import GatewayError, Superseded
 from gateway.serving.gateway import Gateway
 from gateway.serving.landing import Landing
 from gateway.serving.render import as_stream
-from gateway.serving.responses import EVENT_STREAM, error_event
+from gateway.serving.responses import EVENT_STREAM, error_event, status_of
 from gateway.serving.trace import Trace
 from gateway.serving.wanted import Wanted
 from gateway.store.flights import Flight
@@ -94,7 +94,7 @@ class _View:
             trace.note(landing)
             ending = self._rest(landing)
         except GatewayError as error:
-            trace.status, trace.code = error.status, error.code or ""
+            trace.status, trace.code = status_of(error), error.code or ""
             trace.upstream_seconds = perf_counter() - self._began
             return error_event(form, error)
         except Exception:  # noqa: BLE001  a response has begun: whatever goes wrong has to be said inside it

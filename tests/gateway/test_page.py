@@ -143,11 +143,13 @@ async def test_the_sample_that_decides_is_told_as_the_reference_lanes(said: str,
 
 
 async def test_an_error_is_the_last_thing_told() -> None:
-    """No quorum: the error that a client would get, as an event."""
-    async with open_upstream(500) as upstream, open_gateway(upstream) as client:
+    """No quorum: the error that a client would get, as an event, and counted as that."""
+    async with open_upstream(503) as upstream, open_gateway(upstream) as client:
         told = await asked(client)
         assert "error" == told[-1][0]
-        assert 500 == told[-1][1]["error"]["code"]
+        assert 503 == told[-1][1]["error"]["code"]
+        by = {"endpoint": "chat_completions", "model": "m", "policy": "majority", "source": "none"}
+        assert 1 == await client.metric("scg_requests_total", **by, status="503")
 
 
 @pytest.mark.parametrize(
