@@ -169,6 +169,16 @@ async def test_an_answer_cut_by_the_clients_own_limit_is_pinned() -> None:
         assert ("cache",) == (await client.chat(max_tokens=3)).about("source")
 
 
+@pytest.mark.parametrize(("tokens", "stored"), [(16, "; stored"), (15, "")])
+async def test_completions_without_a_limit_are_cut_at_their_default(tokens: int, stored: str) -> None:
+    """16 tokens are what a completion has that asks for no number: cut there it is pinned, cut earlier it is not."""
+    answer = plain("4", 0, is_chat=False).replace(b'"stop"', b'"length"')
+    reply = Reply(body=answer.replace(b'"completion_tokens": 3', b'"completion_tokens": %d' % tokens))
+    async with open_upstream(reply) as upstream, open_gateway(upstream) as client:
+        got = await client.post("/v1/completions", {"model": "m", "prompt": "2*21="})
+        assert f"scg; fwd=miss{stored}" == got.headers["cache-status"]
+
+
 async def test_errors_are_never_pinned() -> None:
     """A 500 today is no answer tomorrow."""
     one = {"k": 1}

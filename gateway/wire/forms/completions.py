@@ -15,6 +15,7 @@ from gateway.wire.forms.form import Asking, Events, Fault, Json
 from gateway.wire.splice import splice
 from gateway.wire.sse import DONE, EventDecoder, encode_event
 
+_DEFAULT_TOKENS = 16  # of OpenAI's completions, and so of vLLM's, SGLang's and LMDeploy's
 _LOGPROBS = (("choices", None, "logprobs"), b"null")
 
 
@@ -103,10 +104,11 @@ class Completions(_Form):
     label: ClassVar = "completions"
 
     def asks(self, members: Mapping[str, Any]) -> Asking:
-        """A list of prompts goes through unvoted; a list of tokens is one prompt."""
+        """A list of prompts goes through unvoted; a list of tokens is one prompt. No length is the default."""
         prompt = members.get("prompt")
         is_several = isinstance(prompt, list) and not all(isinstance(token, int) for token in prompt)
-        return self._asks(members, of.integer(members, "max_tokens"), "prompt" if is_several else None)
+        max_tokens = of.integer(members, "max_tokens") or _DEFAULT_TOKENS
+        return self._asks(members, max_tokens, "prompt" if is_several else None)
 
     def margin_members(self, body: Body) -> dict[str, str]:
         """`logprobs` is the number."""
