@@ -8,29 +8,19 @@ from base64 import b64decode, b64encode
 
 import msgspec
 
-from gateway import errors
 from gateway.core.pin import Pin
-from gateway.errors import GatewayError, NoQuorum, UpstreamAnswered
+from gateway.errors import DeadlineExceeded, GatewayError, NoAgreement, NoQuorum, UpstreamAnswered
 from gateway.store.codec import decode_pin, encode_pin
 
 _FAILURE = b"failure "
-_KINDS = {
-    kind.__name__: kind
-    for kind in (
-        errors.NoAgreement,
-        errors.Overloaded,
-        errors.NoQuorum,
-        errors.UpstreamUnreachable,
-        errors.ReferenceUnavailable,
-        errors.DeadlineExceeded,
-    )
-}
+# What says nothing of the process that found it: a lane or a connection that one has lost, another may have.
+_KINDS = {kind.__name__: kind for kind in (NoAgreement, NoQuorum, DeadlineExceeded)}
 
 
 class _Failure(msgspec.Struct):
     kind: str
     message: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...]  # their bytes, each as a character: they need not be UTF-8
     status: int = 0
     body: str = ""  # base64
 
@@ -45,11 +35,12 @@ def hand_pin(pin: Pin) -> bytes:
 
 def hand_failure(error: GatewayError) -> bytes:
     """A failure; nothing for one that is this process's own."""
+    fields = tuple((name, _written(value)) for name, value in error.headers)
     if isinstance(error, UpstreamAnswered):
         body = b64encode(error.body).decode()
-        told = _Failure("", error.message, error.headers, error.upstream_status, body)
+        told = _Failure("", error.message, fields, error.upstream_status, body)
     elif type(error).__name__ in _KINDS:
-        told = _Failure(type(error).__name__, error.message, error.headers)
+        told = _Failure(type(error).__name__, error.message, fields)
     else:
         return b""
     return _FAILURE + msgspec.json.encode(told)
@@ -66,8 +57,17 @@ def handed(told: bytes) -> Pin:
         failure = _DECODER.decode(told.removeprefix(_FAILURE))
         kind = _KINDS.get(failure.kind, NoQuorum)
         body = b64decode(failure.body)
+        failure.headers = tuple((name, _read(value)) for name, value in failure.headers)
     except (msgspec.MsgspecError, ValueError) as error:
         raise NoQuorum("the vote of another gateway failed") from error
     if failure.status:
         raise UpstreamAnswered(failure.status, body, failure.headers, failure.message)
     raise kind(failure.message, headers=failure.headers)
+
+
+def _written(value: str) -> str:
+    return value.encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _read(value: str) -> str:
+    return value.encode("latin-1").decode("utf-8", "surrogateescape")

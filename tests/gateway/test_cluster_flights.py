@@ -13,7 +13,7 @@ from aiohttp import ClientError, ClientSession
 
 from gateway.core.policy import PRESETS
 from gateway.running.drain import drain
-from gateway.settings.model import CacheSettings
+from gateway.settings.model import CacheSettings, Limits, Timeouts
 from tests.doubles import processes
 from tests.doubles.gateway import HELLO, Client, Got, open_gateway
 from tests.doubles.redis_server import RedisServer, skip_without_redis
@@ -229,6 +229,22 @@ async def test_a_failure_is_shared(
         assert [status] * 3 == [each.status for each in got]
         assert 1 == len({each.body for each in got})
         assert len(upstream.seen) <= 4
+
+
+async def test_a_gateway_s_own_trouble_is_not_shared(redis_server: RedisServer) -> None:
+    """Whoever votes has no room for its samples: it refuses its own client, and one that waits elsewhere votes."""
+    cache, limits = CacheSettings(url=redis_server.url), Limits(max_samples_in_flight=1)
+    async with (
+        open_upstream("42") as upstream,
+        open_gateway(upstream, cache=cache, limits=limits, timeouts=Timeouts(first_byte=0.5)) as full,
+        open_gateway(upstream, cache=cache) as idle,
+    ):
+        await full.inside.slots.take(0)
+        leading = asyncio.create_task(full.chat())
+        await until(lambda: bool(redis_server.ask("KEYS", "scg:lease:*")))
+        waiting = asyncio.create_task(idle.chat())
+        assert (429, "overloaded") == ((got := await leading).status, got.json["error"]["code"])
+        assert (200, "42", "vote") == ((got := await waiting).status, got.content, *got.about("source"))
 
 
 async def test_an_answer_that_is_not_pinned_is_shared(redis_server: RedisServer) -> None:

@@ -1,0 +1,40 @@
+"""What a vote came to, on its way to other processes."""
+
+import pytest
+
+from gateway.errors import (
+    NoAgreement,
+    Overloaded,
+    ReferenceUnavailable,
+    UpstreamAnswered,
+    UpstreamUnreachable,
+)
+from gateway.serving.handing import hand_failure, handed
+
+FIELDS = (("openai-organization", "caf\udce9"), ("x-ratelimit-reset", "1 \u00b5s"), ("retry-after", "1"))
+
+
+def test_an_upstream_s_error_comes_as_it_was() -> None:
+    """Status, body and fields are the same, also where a field is not UTF-8."""
+    with pytest.raises(UpstreamAnswered) as told:
+        handed(hand_failure(UpstreamAnswered(401, b'{"error":"\xff"}', FIELDS, "no")))
+    assert (401, b'{"error":"\xff"}', FIELDS) == (
+        told.value.upstream_status,
+        told.value.body,
+        told.value.headers,
+    )
+
+
+def test_a_vote_s_failure_comes_as_it_was() -> None:
+    """What is wrong with the vote is wrong for all who wait for it: words and fields are the same."""
+    with pytest.raises(NoAgreement, match="votes 1-1-1") as told:
+        handed(hand_failure(NoAgreement("votes 1-1-1", headers=FIELDS)))
+    assert told.value.headers == FIELDS
+
+
+@pytest.mark.parametrize("own", [Overloaded, UpstreamUnreachable, ReferenceUnavailable])
+def test_what_is_a_process_s_own_is_told_to_nobody(
+    own: type[Overloaded | UpstreamUnreachable | ReferenceUnavailable],
+) -> None:
+    """No room, no connection, no lane: another process may have them."""
+    assert b"" == hand_failure(own("here"))
