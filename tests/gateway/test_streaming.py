@@ -85,7 +85,7 @@ async def test_a_held_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_an_error_after_the_head_is_an_event() -> None:
-    """If the vote fails once the 200 is out, the stream ends in an OpenAI error event, and is counted as what it was."""
+    """If the vote fails once the 200 is out, the stream ends in an OpenAI error event, counted as what it was."""
     async with open_upstream("41", 400) as upstream, open_gateway(upstream) as client:
         upstream.gates = {1: asyncio.Event()}
         body = {"model": "m", "messages": [], "stream": True}
