@@ -5,12 +5,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from gateway.upstream.client import Call, Client, Headers, Unreachable, UpstreamFailure, read_all
 from gateway.upstream.engines import named, routed
+from gateway.wire.headers import passed_back
 
 PATIENCE = 5.0
 _HASTE = 1.0
@@ -72,7 +73,7 @@ async def look(
     """
     try:
         async with asyncio.timeout(patience):
-            status, body = await _get(client, url + "/v1/models", headers)
+            status, body, _ = await _get(client, url + "/v1/models", headers)
             if status != 200:
                 return Look(reachable=status < 500, models={})
             models = msgspec.json.decode(body, type=_Models).data
@@ -117,14 +118,27 @@ def _describe(model: _Model, version: str | None) -> str:
     return json.dumps([model.id, model.root, model.parent, model.max_model_len, version])
 
 
-async def list_models(client: Client, url: str, headers: Headers) -> list[dict[str, Any]]:
-    """The models as the server lists them; none if it does not."""
-    status, body = await _get(client, url + "/v1/models", headers)
-    try:
-        listed = msgspec.json.decode(body, type=_Listed).data if status == 200 else []
-    except _NOT_WHAT_WAS_ASKED:
-        return []
-    return [model for model in listed if isinstance(model, dict) and "id" in model]
+class Listing(NamedTuple):
+    """What a client is answered who asks for a server's models."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...]  # those that concern the client
+
+    @property
+    def models(self) -> list[dict[str, Any]]:
+        """The models as the server lists them; none if it does not."""
+        try:
+            listed = msgspec.json.decode(self.body, type=_Listed).data if self.status == 200 else []
+        except _NOT_WHAT_WAS_ASKED:
+            return []
+        return [model for model in listed if isinstance(model, dict) and "id" in model]
+
+
+async def list_models(client: Client, url: str, headers: Headers) -> Listing:
+    """Ask for the models as a client does."""
+    status, body, told = await _get(client, url + "/v1/models", headers)
+    return Listing(status, body, passed_back(told))
 
 
 def _owners(models: Iterable[_Model]) -> set[str]:
@@ -132,7 +146,7 @@ def _owners(models: Iterable[_Model]) -> set[str]:
 
 
 async def _version(client: Client, url: str, headers: Headers) -> str | None:
-    status, body = await _get(client, url + "/version", headers)
+    status, body, _ = await _get(client, url + "/version", headers)
     try:
         return msgspec.json.decode(body, type=_Version).version if status == 200 else None
     except _NOT_WHAT_WAS_ASKED:
@@ -143,15 +157,15 @@ async def _routes(client: Client, url: str, headers: Headers) -> Collection[str]
     """The server's paths; none if it does not tell them at once, which makes it no worse a server."""
     try:
         async with asyncio.timeout(_HASTE):
-            status, body = await _get(client, url + "/openapi.json", headers)
+            status, body, _ = await _get(client, url + "/openapi.json", headers)
         return msgspec.json.decode(body, type=_OpenApi).paths if status == 200 else ()
     except (UpstreamFailure, TimeoutError, *_NOT_WHAT_WAS_ASKED):
         return ()
 
 
-async def _get(client: Client, url: str, headers: Headers) -> tuple[int, bytes]:
+async def _get(client: Client, url: str, headers: Headers) -> tuple[int, bytes, Headers]:
     exchange = await client.send(Call("GET", url, headers))
     try:
-        return exchange.status, await read_all(exchange, _BOUND)
+        return exchange.status, await read_all(exchange, _BOUND), exchange.headers
     finally:
         exchange.close()

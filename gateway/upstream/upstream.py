@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from math import inf
 from random import random
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet
 
 from gateway.core.breaker import Breaker
@@ -16,7 +16,7 @@ from gateway.settings.model import BreakerSettings, HealthSettings, UpstreamSett
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.client import Client, Headers, UpstreamFailure
 from gateway.upstream.engines import PLAIN
-from gateway.upstream.looks import DOWN, Look, list_models, look
+from gateway.upstream.looks import DOWN, Listing, Look, list_models, look
 from gateway.upstream.slots import Slots
 from gateway.upstream.trust import Trust
 
@@ -131,8 +131,8 @@ class Upstream:
         _LOG.warning("model %s is served as something else than before: it is voted on anew", model)
         self._metrics.upstreams.fingerprint_changed(model)
 
-    async def list_models(self, headers: Headers) -> list[dict[str, Any]] | None:
-        """The models as the server lists them for this client; None if it does not answer in time."""
+    async def list_models(self, headers: Headers) -> Listing | None:
+        """What the server says to this client of its models; None if it does not answer in time."""
         try:
             async with asyncio.timeout(self.watch.health.timeout):
                 return await list_models(self.client, self.settings.url, self.dress(headers))

@@ -111,6 +111,47 @@ async def test_models_of_several_upstreams_are_listed_once() -> None:
             assert ("list", ["a", "b", "c"]) == (got["object"], [model["id"] for model in got["data"]])
 
 
+@pytest.mark.parametrize(
+    ("refusals", "status", "message"),
+    [
+        ((Reply(429, b'{"error":{"message":"wait"}}', {"retry-after": "7"}), Reply(401)), 429, "wait"),
+        ((Reply(404, b'{"detail":"Not Found"}'), Reply(404)), 404, "Not Found"),
+        ((Reply(302, b"", {"location": "/x"}), Reply(401, b"<html>")), 401, "u1 answered 401: <html>"),
+    ],
+)
+async def test_models_that_nobody_lists(refusals: tuple[Reply, Reply], status: int, message: str) -> None:
+    """GET /v1/models in front of several that refuse: the first refusal, in OpenAI's shape, not an empty list."""
+    async with open_upstream() as one, open_upstream() as two:
+        one.models, two.models = refusals
+        async with open_gateway(one, two) as client:
+            got = await client.get("/v1/models")
+            assert (status, message) == (got.status, got.json["error"]["message"])
+            assert ("7" if status == 429 else None) == got.headers.get("retry-after")
+
+
+async def test_models_that_one_of_several_lists() -> None:
+    """A refusal beside a list is passed over, even if nothing is in the list."""
+    async with open_upstream() as one, open_upstream() as two:
+        one.models, two.models = Reply(401), Reply(body=b'{"data":[]}')
+        async with open_gateway(one, two) as client:
+            assert (200, []) == ((got := await client.get("/v1/models")).status, got.json["data"])
+
+
+async def test_whatever_the_gateway_answers_itself_has_the_requests_id() -> None:
+    """Models of several upstreams, the summary, a pin looked at and deleted, health: the id is given back."""
+    async with open_upstream() as one, open_upstream() as two, open_gateway(one, two) as client:
+        pin = f"/v1/consistency/cache/{(await client.chat()).headers['x-consistency-key']}"
+        given = {"x-request-id": "mine"}
+        for path in ("/v1/models", "/v1/consistency/summary", pin, "/healthz", "/readyz"):
+            got = await client.get(path, given)
+            assert (200, "mine") == (got.status, got.headers["x-request-id"])
+            assert ("passthrough" if path == "/v1/models" else None) == got.headers.get(
+                "x-consistency-source"
+            )
+        async with client.session.delete(client.url + pin, headers=given) as response:
+            assert (200, "mine") == (response.status, response.headers["x-request-id"])
+
+
 async def test_models_while_everybody_is_down() -> None:
     """GET /v1/models in front of several upstreams that are all gone: a 502, not an empty list."""
     async with open_upstream() as one, open_upstream() as two:
