@@ -23,7 +23,7 @@ _EXAMPLES = """\
 """
 _NEW_EXAMPLES = """\
   scg key new team-a                                   an entry for `keys:`, or for the file that keys_file names
-  scg key new team-a >> keys.yaml && kill -HUP "$(pidof scg)"
+  scg key new team-a >> keys.yaml && pkill -HUP -o -x scg     and the gateway reads it anew
 """
 _DIGEST_EXAMPLES = """\
   scg key digest < key.txt
