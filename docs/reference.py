@@ -59,7 +59,7 @@ A field that a preset leaves blank has its default.
 _METRICS = """# Metrics
 
 {made}
-`GET /metrics`, for Prometheus. Every name is there from the start, at 0 where it can be foreseen. Labels are bounded: models that no upstream serves are `other`, the rest comes from configuration or is one of a few words. Seconds are seconds, tokens completion tokens.
+`GET /metrics`, for Prometheus. Every name is there from the start, at 0 where it can be foreseen. Labels are bounded: models that no upstream serves are `other`, the rest comes from configuration or is one of a few words. `source` and `outcome` are those of [an answer's header](voting.md#what-an-answer-says); `source="none"` had no answer. Seconds are seconds, tokens completion tokens.
 
 **The consistency rate** is `same` / all of `scg_pairs_total`, and the one to look at is `spread="apart"`: samples of one question that were taken seconds or more apart (`measure`, `recheck`). Samples sent together share a batch and agree with each other more often than with tomorrow's: read them as an upper bound.
 
