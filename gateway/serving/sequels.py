@@ -109,6 +109,6 @@ _FOLLOWS = msgspec.json.Decoder(_Follows)
 def _of_body(body: bytes) -> Sequel | None:
     try:
         members = msgspec.structs.asdict(_FOLLOWS.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # the upstream will say what is wrong with it
     return of_response(members | {"store": False})

@@ -9,7 +9,7 @@ from gateway.core.key import Question, ask
 from gateway.core.plan import Plan
 from gateway.core.policy import Policy
 from gateway.core.round import Launch
-from gateway.errors import NotCached
+from gateway.errors import BadRequest, NotCached
 from gateway.serving.policies import directives, policy_for
 from gateway.settings.model import KeySettings, Settings
 from gateway.upstream.engines import dialect, salt_of, sample_members
@@ -144,7 +144,7 @@ def read_request(
         body=body,
         model=asking.model,
         policy=policy,
-        question=ask(endpoint.path, body.members, asking.seed),
+        question=_question(endpoint, body, asking),
         greedy=asking.greedy,
         streamed=asking.streamed,
         include_usage=asking.include_usage,
@@ -155,6 +155,13 @@ def read_request(
         cache_control=caller.directives,
         client=caller.key,
     )
+
+
+def _question(endpoint: Form, body: Body, asking: Asking) -> Question:
+    try:
+        return ask(endpoint.path, body.members, asking.seed)
+    except RecursionError:  # what could just be read may be too deep to be written
+        raise BadRequest("the body is nested too deeply") from None
 
 
 def _reason_of_policy(policy: Policy, asking: Asking) -> str | None:

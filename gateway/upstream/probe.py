@@ -161,7 +161,7 @@ def _read(body: bytes, kind: str) -> _Said | _Nothing:
     try:
         reply = read_sample(body, kind)
         scored = msgspec.json.decode(body, type=_Scored).choices[0].logprobs
-    except (UnreadableAnswer, msgspec.MsgspecError) as error:
+    except (UnreadableAnswer, msgspec.MsgspecError, RecursionError) as error:
         return _Nothing(f"no completion: {error}")
     if scored is None:
         return _Said(exact_text(reply), None)

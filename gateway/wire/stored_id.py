@@ -49,7 +49,7 @@ class StoredId:
             self.is_over = True
             try:
                 return _BEGUN.decode(event.data).response.id
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 break
         return ""
 
@@ -59,5 +59,5 @@ class StoredId:
             if first := _FIRST_MEMBER.match(self._body):
                 return first[1].decode()
             return "" if piece else _STORED.decode(self._body).id
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""

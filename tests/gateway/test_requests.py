@@ -114,6 +114,16 @@ async def test_a_bad_body_is_a_400_that_names_the_member(
         assert 200 == (await client.chat()).status
 
 
+async def test_the_deepest_nesting_is_taken_or_refused() -> None:
+    """However deep a body is, also by one level less than what cannot be read, it is answered or a 400."""
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        bodies = [
+            b'{"model":"m","messages":[],"x":' + b"[" * deep + b"]" * deep + b"}" for deep in range(900, 1000)
+        ]
+        statuses = {(await client.post(CHAT, body)).status for body in bodies}
+        assert {200, 400} == statuses
+
+
 @pytest.mark.parametrize(
     ("header", "value", "message"),
     [

@@ -242,3 +242,20 @@ async def test_it_is_known_without_redis_to_the_process() -> None:
             name = stored(await respond(client, store=True))
             await asyncio.gather(*(client.get(f"{PATH}/{name}") for _ in range(8)))
         assert {0, 8} == {len(one.passed), len(other.passed)}
+
+
+@pytest.mark.parametrize("path", [f"{PATH}/input_tokens", f"{PATH}/compact"])
+async def test_a_body_that_is_nested_too_deeply_is_left_to_the_upstream(path: str) -> None:
+    """What the gateway cannot read it passes on: the upstream says what is wrong with it."""
+    body = b'{"conversation":' + b"[" * 100_000
+    async with open_upstream() as upstream, open_gateway(upstream) as client:
+        got = await client.post(path, body)
+        assert (200, [f"POST {path}"]) == (got.status, upstream.passed)
+
+
+async def test_an_answer_that_is_nested_too_deeply_passes() -> None:
+    """No id is found in it, and it reaches its client as it is."""
+    body = b'{"output":' + b"[" * 100_000
+    async with open_upstream(Reply(200, body)) as upstream, open_gateway(upstream) as client:
+        got = await respond(client, store=True)
+        assert (200, body) == (got.status, got.body)

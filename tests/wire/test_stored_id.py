@@ -13,6 +13,7 @@ from tests.doubles import shapes
 PLAIN = shapes.plain(shapes.RESPONSES, "x", 7)
 STREAM = shapes.stream(shapes.RESPONSES, "x", 7)
 LATE = json.dumps({"created_at": 1, "output": [{"id": "msg_1"}], "id": "resp_7", "z": 1}).encode()
+DEEP = b"[" * 100_000
 NESTED = json.dumps({"metadata": {"id": "resp_other"}, "id": "resp_7"}).encode()
 
 
@@ -39,6 +40,7 @@ def test_it_is_found_once_however_it_comes(body: bytes, streamed: bool, data: st
     [
         (b"", False), (b"", True), (b"[]", False), (b'{"id":7}', False), (b'{"id":"\xff"}', False), (b"\xff", False),
         (b'{"id":"resp_7', False), (b'{"response":{"id":"resp_7"}}', False), (b'{"error":{"id":"resp_7"}}', False),
+        (b'{"a":' + DEEP, False), (b'data: {"response":' + DEEP + b"\n\n", True),
         (b"data: x\n\n", True), (b'data: {"id":"resp_7"}\n\n', True), (b'data: {"response":7}\n\n' + STREAM, True),
     ],
 )  # fmt: skip
