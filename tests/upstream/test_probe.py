@@ -136,7 +136,7 @@ async def test_one_at_a_time(client: Client) -> None:
         upstream.gates[5] = held  # the first of a batch of 3
         probing = asyncio.create_task(probe(Target(client, upstream.url, "m", "vllm", slots), PLAN))
         await until(lambda: slots.waiting == 2)
-        assert 6 == len(upstream.seen)
+        assert 6 == len(await upstream.asked(6))
         held.set()
         assert "deterministic" == (await probing).verdict
     assert REQUESTS == len(upstream.seen)
