@@ -11,7 +11,7 @@ from gateway.wire.margin import chat_margin, text_margin
 class UnreadableAnswer(ValueError):
     """An answer that is no completion: HTML, half a body, no choices.
 
-    A stream that told of an error has that error's `status` and `body`.
+    One that told of an error has that error's `status` and `body`.
     """
 
     def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:

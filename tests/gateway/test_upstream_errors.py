@@ -81,3 +81,14 @@ async def test_what_is_not_voted_on_passes_as_it_is() -> None:
     body = b'{"detail":  "Not Found"}'
     async with open_upstream(Reply(404, body)) as upstream, open_gateway(upstream) as client:
         assert (404, body) == ((got := await client.chat(n=2)).status, got.body)
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_error_under_a_200(path: str, stream: bool) -> None:  # noqa: FBT001  a case of the table
+    """A plain answer that is an error is the upstream's own, with the status that its code tells."""
+    reply = Reply(body=json.dumps({"error": {"message": "no", "type": "t", "code": 404}}).encode())
+    async with open_upstream(reply) as upstream, open_gateway(upstream) as client:
+        got = await ask(client, path, stream=stream)
+        told = {"message": "no", "type": "t", "code": 404}
+        assert (404, expected(path, 404, told)) == (got.status, got.json)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.core.ballot import Reply
+from gateway.wire.forms.completions import CHAT
 from gateway.wire.forms.form import Form
 from gateway.wire.forms.messages import MESSAGES
 from gateway.wire.forms.responses import RESPONSES
@@ -105,6 +106,11 @@ UNREADABLE: list[tuple[Form, Any, int | None]] = [
     (RESPONSES, response(status="failed", error={"code": "server_error", "message": "x"}), 500),
     (RESPONSES, response(status="failed", error={"code": "rate_limit_exceeded", "message": "x"}), 429),
     (RESPONSES, response(status="failed", error=None), 500),
+    *((form, {"error": error}, status) for form in FORMS for error, status in (
+        ({"message": "x", "code": 404}, 404), ({"message": "x", "code": 200}, 500), ({"message": "x"}, 500),
+        ({"type": "overloaded_error"}, 529), ("x", 500))),
+    *((form, {"error": None}, None) for form in FORMS),
+    (CHAT, {"choices": [], "error": {"message": "x", "code": 429}}, 429),
     (MESSAGES, {"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, 529),
 ]  # fmt: skip
 

@@ -89,7 +89,7 @@ def _complaint(said: Any) -> str:
 
 
 def status_of(error: Json) -> int:
-    """The HTTP status of an error that an upstream told inside a stream.
+    """The HTTP status of an error that an upstream told under a 200, as inside a stream.
 
     vLLM puts it into `code`, Anthropic's `type` implies it; other words are taken for a server's failure.
     """

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from gateway.core.ballot import Reply
+from gateway.wire.answers import error_instead
 from gateway.wire.forms.exact import decode, encode
-from gateway.wire.forms.faults import status_of
 from gateway.wire.forms.form import Json
 from gateway.wire.replies import UnreadableAnswer
 
@@ -63,9 +63,9 @@ class _Message(msgspec.Struct):
 def read_message(body: bytes) -> Reply:
     """Text and calls of all blocks; UnreadableAnswer if it is no message."""
     message = decode(body, UnreadableAnswer)
-    error = message.get("error")
-    if message.get("type") == "error" and isinstance(error, dict):
-        raise UnreadableAnswer(str(error.get("message")), status_of(error), body)
+    error = error_instead(message, body)
+    if error is not None:
+        raise error
     return convert_message(message)
 
 
