@@ -112,7 +112,7 @@ def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> 
         return landing_response(
             landing, trace.request_id, JSON, as_plain(wanted.endpoint, landing.pin), seconds
         )
-    body = as_stream(wanted.endpoint, landing.pin, include_usage=wanted.include_usage)
+    body = as_stream(wanted, landing.pin)
     seconds = perf_counter() - trace.began
     gateway.metrics.first_chunk(landing.source, seconds)
     return landing_response(landing, trace.request_id, EVENT_STREAM, body, seconds)

@@ -1,6 +1,7 @@
 """An answer in the form that the client asked for."""
 
 from gateway.core.pin import Pin
+from gateway.serving.wanted import Wanted
 from gateway.wire.forms.form import Form
 from gateway.wire.telling import write_events
 
@@ -10,10 +11,12 @@ def as_plain(form: Form, pin: Pin) -> bytes:
     return form.plain(pin.body) if pin.streamed else pin.body
 
 
-def as_stream(form: Form, pin: Pin, *, include_usage: bool, told: dict[str, str] | None = None) -> bytes:
+def as_stream(wanted: Wanted, pin: Pin, told: dict[str, str] | None = None) -> bytes:
     """All events of the stream: the winner's own, or what its body would have been as events.
 
     `told` is what the response's header could not say yet.
     """
-    events = form.events(pin.body, streamed=pin.streamed)
-    return write_events(events, include_usage=include_usage, told=told)
+    events = wanted.endpoint.events(pin.body, streamed=pin.streamed)
+    return write_events(
+        events, include_usage=wanted.include_usage, usage_in_chunks=wanted.usage_in_chunks, told=told
+    )

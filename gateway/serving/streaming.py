@@ -105,13 +105,12 @@ class _View:
         return ending
 
     def _rest(self, landing: Landing) -> bytes:
-        pin, include_usage = landing.pin, self._wanted.include_usage
-        told = landing.told
+        pin, told = landing.pin, landing.told
         if landing.live is None:
-            return as_stream(self._wanted.endpoint, pin, include_usage=include_usage, told=told)
+            return as_stream(self._wanted, pin, told)
         try:
             return landing.live.finish(
-                pin.body, streamed=pin.streamed, include_usage=include_usage, told=told
+                pin.body, streamed=pin.streamed, include_usage=self._wanted.include_usage, told=told
             )
         except NotAsShown as error:
             raise Superseded("another verdict was pinned while this one was shown; ask again") from error

@@ -32,6 +32,7 @@ class Wanted:
     greedy: bool
     streamed: bool
     include_usage: bool
+    usage_in_chunks: bool
     max_tokens: int | None
     has_tools: bool
     wants_json: bool
@@ -148,6 +149,7 @@ def read_request(
         greedy=asking.greedy,
         streamed=asking.streamed,
         include_usage=asking.include_usage,
+        usage_in_chunks=asking.usage_in_chunks,
         max_tokens=asking.max_tokens,
         has_tools=asking.has_tools,
         wants_json=asking.wants_json,

@@ -1,24 +1,37 @@
 """Streams and plain answers, each made from the other.
 
+The usage stands apart, wherever the upstream puts it: OpenAI and vLLM send a chunk of it, LMDeploy puts it into the
+chunks of the choices, and so does vLLM besides where it is asked to (`continuous_usage_stats`).
+
 A plain answer from chunks: deltas merged by index, texts and log-probabilities joined, unknown members kept.
 Chunks from a plain answer: one for the role, one for what was said, one for how it ended.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from gateway.wire.pairs import join, may_have_halves, parse
+from gateway.wire.pairs import encode, join, may_have_halves, parse
+from gateway.wire.splice import cut
 from gateway.wire.sse import DONE, EventDecoder
 
 Json = dict[str, Any]
+IDENTITY = (
+    "id",
+    "object",
+    "created",
+    "model",
+    "system_fingerprint",
+)  # what all chunks of an answer have in common
 _Calls = dict[int, Json]  # tool calls by index, while they come in pieces
 
 # Members of a delta that are names rather than pieces of text: said once, never joined.
 _NAMES = frozenset({"role", "type", "id", "name"})
 _OBJECTS = {"chat.completion.chunk": "chat.completion"}
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 
 class _Call(msgspec.Struct):
@@ -57,6 +70,7 @@ class Stream:
 
     chunks: tuple[bytes, ...]
     usage: bytes = b""
+    with_usage: tuple[bytes, ...] = ()  # the chunks as they came, where usage had to be cut out of them
 
 
 def read_stream(body: bytes) -> Stream:
@@ -72,7 +86,35 @@ def read_stream(body: bytes) -> Stream:
     error = _error_in(chunks[-1:])
     if error is not None:
         raise BrokenStream("the stream ended in an error", error)
-    return Stream(tuple(chunks), usage)
+    is_apart = body.count(b'"usage"') == bool(usage)
+    return Stream(tuple(chunks), usage) if is_apart else _apart(chunks, usage)
+
+
+def _apart(chunks: Sequence[bytes], usage: bytes) -> Stream:
+    """The stream without what its chunks tell of usage. The last that they tell counts, if there is no usage chunk."""
+    kept: list[bytes] = []
+    told: Json = {}
+    for payload in chunks:
+        chunk = _parse(payload) if _USAGE.search(payload) else {}
+        if not chunk.get("usage"):
+            kept.append(payload)
+            continue
+        told = chunk
+        if chunk.get("choices"):
+            kept.append(_cut_usage(payload))
+    if not told:
+        return Stream(tuple(chunks), usage)
+    head = {name: told[name] for name in IDENTITY if told.get(name) is not None}
+    return Stream(
+        tuple(kept), usage or encode({**head, "choices": [], "usage": told["usage"]}), tuple(chunks)
+    )
+
+
+def _cut_usage(payload: bytes) -> bytes:
+    try:
+        return cut(payload, "usage")
+    except (ValueError, RecursionError) as error:  # the two parsers differ in what they bear
+        raise BrokenStream(f"a chunk cannot be taken apart: {error}") from error
 
 
 def merge(stream: Stream) -> Json:

@@ -5,16 +5,15 @@ from typing import Any
 
 import msgspec
 
-from gateway.wire.chunks import Json, Stream, read_stream, split
+from gateway.wire.chunks import IDENTITY, Json, Stream, read_stream, split
 from gateway.wire.forms.form import Events
 from gateway.wire.live_reader import EMPTY, REASONING, TEXT, ChunkReader, first_choice
 from gateway.wire.live_shown import Shown
 from gateway.wire.pairs import Joiner, encode, parse
 from gateway.wire.sse import DONE, encode_event
 
-_IDENTITY = ("id", "object", "created", "model", "system_fingerprint")
 # Members of a chunk that alone are no reason to send it.
-_OF_EVERY_CHUNK = frozenset({*_IDENTITY, "choices", "usage", "obfuscation"})
+_OF_EVERY_CHUNK = frozenset({*IDENTITY, "choices", "usage", "obfuscation"})
 _PER_TOKEN = ("logprobs", "top_logprobs", "return_token_ids")
 
 
@@ -54,7 +53,7 @@ class ChunkWriter:
         """The role in a chat, nothing otherwise."""
         first: Json = parse(opening)
         self._has_begun = True
-        self._head = {name: first[name] for name in _IDENTITY if first.get(name) is not None}
+        self._head = {name: first[name] for name in IDENTITY if first.get(name) is not None}
         self._head["object"] = "chat.completion.chunk" if self._is_chat else "text_completion"
         before, _, after = self._chunk({TEXT: ""}).rpartition(b'""')
         self._around = (b"data: " + before, after + b"\n\n")

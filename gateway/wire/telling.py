@@ -11,13 +11,15 @@ from gateway.wire.sse import encode_comment, encode_event
 _PREFIX = "x-consistency-"
 
 
-def write_events(events: Events, *, include_usage: bool, told: Mapping[str, str] | None) -> bytes:
-    """The bytes of these events.
+def write_events(
+    events: Events, *, include_usage: bool, usage_in_chunks: bool = False, told: Mapping[str, str] | None
+) -> bytes:
+    """The bytes of these events, with the usage that the client asked for.
 
     `told` goes into a comment before the last one and, where the client asked for usage, into that chunk's
     `consistency` member.
     """
-    parts = [*events.frames]
+    parts = [*(events.with_usage if usage_in_chunks and events.with_usage else events.frames)]
     if include_usage and events.usage:
         parts.append(encode_event(_with_consistency(events.usage, told) if told else events.usage))
     if told:

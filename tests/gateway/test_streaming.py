@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.serving import streaming
-from gateway.wire.sse import EventDecoder
+from gateway.wire.sse import EventDecoder, encode_event
 from tests.doubles.gateway import Client, open_gateway
 from tests.doubles.upstream import HANG, Answer, Reply, chunks, open_upstream, plain
 
@@ -19,6 +19,11 @@ HELD: dict[str, Any] = {"stream": True, "consistency": {"answer": "normalized"}}
 def payloads(body: bytes) -> list[bytes]:
     """The data of every event."""
     return [event.data for event in EventDecoder().feed(body)]
+
+
+def encode_events(chunks: list[Any]) -> bytes:
+    """A stream of these chunks, as Python writes JSON."""
+    return b"".join(map(encode_event, [*(json.dumps(chunk).encode() for chunk in chunks), b"[DONE]"]))
 
 
 async def test_the_winners_own_chunks_are_replayed() -> None:
@@ -36,6 +41,71 @@ async def test_usage_comes_only_to_those_who_ask() -> None:
         got = await client.chat(stream=True, stream_options=USAGE)
         usage = json.loads(payloads(got.body)[-2])
         assert ([], 3) == (usage["choices"], usage["usage"]["completion_tokens"])
+
+
+def as_lmdeploy(is_chat: bool, *, in_each: bool = True) -> Reply:  # noqa: FBT001
+    """A stream of 42 with its usage in the chunks of its choices, and no chunk of its own."""
+    *said, used, done = chunks("42", 0, is_chat=is_chat)
+    usage = used[used.index(b', "usage"') :]
+    told = [chunk[:-1] + usage if in_each or chunk is said[-1] else chunk for chunk in said]
+    body = b"".join(map(encode_event, [*told, done]))
+    return Reply(body=body, headers={"content-type": "text/event-stream"})
+
+
+ASKED: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", {"messages": []}), ("/v1/completions", {"prompt": "a"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("in_each", [True, False])
+@pytest.mark.parametrize("answer", ["text", "normalized"])
+@pytest.mark.parametrize(("path", "members"), ASKED)
+async def test_usage_in_the_chunks_of_choices(
+    path: str,
+    members: dict[str, Any],
+    answer: str,
+    in_each: bool,  # noqa: FBT001
+) -> None:
+    """LMDeploy's usage is taken from where it is, shown live, held or replayed, and goes to those who ask."""
+    is_chat = "messages" in members
+    body = {"model": "m", "stream": True, "consistency": {"answer": answer}} | members
+    reply = as_lmdeploy(is_chat, in_each=in_each)
+    async with open_upstream(reply) as upstream, open_gateway(upstream) as client:
+        voted, replayed = [await client.post(path, body) for _ in range(2)]
+        asked = await client.post(path, body | {"stream_options": USAGE})
+    own = [json.loads(chunk) for chunk in chunks("42", 0, is_chat=is_chat)[:-1]]
+    assert ("vote", "cache") == (*voted.about("source"), *replayed.about("source"))
+    assert encode_events(own[:-1]) == replayed.body
+    assert not any(b'"usage"' in payload for payload in payloads(voted.body))
+    assert own == [json.loads(payload) for payload in payloads(asked.body)[:-1]]
+
+
+@pytest.mark.parametrize(("path", "members"), ASKED)
+async def test_the_usage_chunk_that_was_made_tells_of_the_verdict(path: str, members: dict[str, Any]) -> None:
+    """Where a stream begins before its verdict, a usage chunk made from other chunks has the `consistency` member."""
+    reply = as_lmdeploy("messages" in members)
+    async with open_upstream(reply) as upstream, open_gateway(upstream) as client:
+        upstream.gates = {1: asyncio.Event()}
+        body = {"model": "m", "stream": True, "stream_options": USAGE} | members
+        async with client.session.post(client.url + path, json=body) as response:
+            upstream.gates[1].set()
+            *_, used, done = payloads(await response.read())
+    usage = json.loads(used)
+    assert (b"[DONE]", [], 3) == (done, usage["choices"], usage["usage"]["completion_tokens"])
+    assert "unanimous" == usage["consistency"]["outcome"]
+
+
+async def test_continuous_usage_stays_for_those_who_asked() -> None:
+    """vLLM's `continuous_usage_stats`: every chunk as it came, also from a pin; without usage for anybody else."""
+    reply = as_lmdeploy(is_chat=True)
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    async with open_upstream(reply) as upstream, open_gateway(upstream) as client:
+        voted, replayed = [await client.chat(stream=True, stream_options=options) for _ in range(2)]
+        other = await client.chat(stream=True)
+    sent = payloads(reply.body)[:-1]
+    assert ("cache", "cache") == (*replayed.about("source"), *other.about("source"))
+    assert [sent, sent] == [payloads(got.body)[: len(sent)] for got in (voted, replayed)]
+    assert [chunk[: chunk.index(b', "usage"')] + b"}" for chunk in sent] == payloads(other.body)[:-1]
 
 
 async def test_other_stream_options_are_kept() -> None:

@@ -48,10 +48,16 @@ def message(*deltas: Json | None) -> Json:
 
 A, B = said({"content": "a"}, {"content": "b"})
 USED: Json = {**HEAD, "choices": [], "usage": USAGE}
+FIRST, SECOND = ({**USAGE, "completion_tokens": number} for number in (1, 2))
 
 
 def encoded(*chunks: Json) -> tuple[bytes, ...]:
     return tuple(json.dumps(chunk).encode() for chunk in chunks)
+
+
+def last_used(usage: Json) -> bytes:
+    """A usage chunk that was made, as short as JSON can be."""
+    return json.dumps({**HEAD, "choices": [], "usage": usage}, separators=(",", ":")).encode()
 
 
 @pytest.mark.parametrize(
@@ -59,9 +65,18 @@ def encoded(*chunks: Json) -> tuple[bytes, ...]:
     [
         (stream(), Stream(())),
         (stream(A, B), Stream(encoded(A, B))),
-        (stream(A, B, USED), Stream(encoded(A, B), *encoded(USED))),
-        (stream(USED), Stream((), *encoded(USED))),
-        (stream({**A, "usage": USAGE}), Stream(encoded({**A, "usage": USAGE}))),
+        (stream(A, B, USED), Stream(encoded(A, B), encoded(USED)[0])),
+        (stream(USED), Stream((), encoded(USED)[0])),
+        (stream(A, {**B, "usage": SECOND}),
+         Stream(encoded(A, B), last_used(SECOND), encoded(A, {**B, "usage": SECOND}))),
+        (stream({**A, "usage": FIRST}, {"usage": SECOND, **B}),
+         Stream(encoded(A, B), last_used(SECOND), encoded({**A, "usage": FIRST}, {"usage": SECOND, **B}))),
+        (stream({**A, "usage": FIRST}, B, USED),
+         Stream(encoded(A, B), encoded(USED)[0], encoded({**A, "usage": FIRST}, B))),
+        (stream(A, USED, B), Stream(encoded(A, B), last_used(USAGE), encoded(A, USED, B))),
+        (stream({**A, "usage": None}, USED), Stream(encoded({**A, "usage": None}), encoded(USED)[0])),
+        (stream(*said({"usage": USAGE, "content": '"usage": {}'})),
+         Stream(encoded(*said({"usage": USAGE, "content": '"usage": {}'})))),
         (stream(A, {**HEAD, "choices": [], "usage": None}), Stream(encoded(A, {**HEAD, "choices": [], "usage": None}))),
         (stream({**HEAD, "choices": [], "prompt_filter_results": []}, A),
          Stream(encoded({**HEAD, "choices": [], "prompt_filter_results": []}, A))),
@@ -323,8 +338,24 @@ def test_unknown_members_are_kept_where_they_were() -> None:
 
 def test_usage_of_every_chunk_ends_as_the_last() -> None:
     """With usage in every chunk (vLLM's continuous_usage_stats) the last one counts."""
-    first, last = ({**A, "usage": {**USAGE, "completion_tokens": number}} for number in (1, 2))
-    assert {**USAGE, "completion_tokens": 2} == merged(first, last)["usage"]
+    assert SECOND == merged({**A, "usage": FIRST}, {**B, "usage": SECOND})["usage"]
+
+
+def test_only_usage_is_cut_out() -> None:
+    """Number forms, escapes, half a pair, spaces and order of a chunk stay as they came, whatever is cut out of it."""
+    chunk = '{ "id" : "\\u00e9","usage":%s ,"n":1.50e1, "choices": [{"text": "\\ud83d", "usage": {}}]\t}'
+    left = chunk.replace(',"usage":%s', "")
+    body = stream((chunk % '{"total_tokens": 8, "x": [",", "}"]}').encode(), (chunk % "null").encode())
+    assert (left.encode(), (chunk % "null").encode()) == read_stream(body).chunks
+
+
+@pytest.mark.parametrize("garbage", [b'{"usage": {"a": 1}', b'{"usage": {"a": 1}} x', b'{"usage": {"\xff": 1}}',
+                                     b'{"choices":[{}],"usage":{"a":' + b"[" * 50_000])  # fmt: skip
+def test_garbage_with_usage_breaks_the_stream(garbage: bytes) -> None:
+    """A chunk that tells of usage and is no JSON makes the stream a broken one, and nothing worse."""
+    for before in ([], [A]):
+        with pytest.raises(BrokenStream):
+            read_stream(stream(*before, garbage, A))
 
 
 GARBAGE: list[bytes] = [

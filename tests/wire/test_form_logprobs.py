@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.wire.forms.table import FORMS
 from gateway.wire.margin import chat_margin, text_margin, token_margin
-from gateway.wire.splice import splice
+from gateway.wire.splice import cut, splice
 from gateway.wire.sse import EventDecoder, encode_event
 from tests.wire.recordings import anonymous, form_of, kind_of, recorded
 
@@ -119,6 +119,7 @@ values = st.recursive(
     max_leaves=8,
 )
 paths = st.lists(st.sampled_from(["a", "é", None]), max_size=3).map(tuple)
+names = st.sampled_from(["a", "b", "é"])
 
 
 def replaced(value: Any, path: tuple[str | None, ...]) -> Any:
@@ -141,6 +142,32 @@ def test_a_splice(value: Any, path: tuple[str | None, ...], indent: int | str | 
     assert replaced(value, path) == json.loads(made)
     if replaced(value, path) == value:
         assert text == made
+
+
+@given(st.dictionaries(names, values, max_size=4), names, st.sampled_from([None, 1, "\t"]))
+def test_a_cut(value: dict[str, Any], name: str, indent: int | str | None) -> None:
+    """It takes out the member of this name, wherever it stands, and no byte of another one."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    left = {other: member for other, member in value.items() if other != name}
+    made = cut(text.encode(), name)
+    assert left == json.loads(made)
+    if left:
+        assert json.dumps(left, indent=indent, ensure_ascii=False).encode() == made
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('{"u":1,"u":2, "a":1.50}', '{"a":1.50}'),
+        ('{"a" : 1 ,\t"u":{"u":1}, "u":2}', '{"a" : 1}'),
+        ('{"a":1, "u":2 , "b":{"u":3}}', '{"a":1 , "b":{"u":3}}'),
+        (' { "\\u0075": 1 } ', " {  } "),
+        ("{ }", "{ }"),
+    ],
+)
+def test_a_cut_of_members_that_come_twice(text: str, left: str) -> None:
+    """All of a name are taken out, however it is spelt; what is further in stays."""
+    assert left.encode() == cut(text.encode(), "u")
 
 
 def test_a_splice_keeps_how_things_are_written() -> None:

@@ -16,8 +16,8 @@ from gateway.wire.forms.table import FORMS
 Json = dict[str, Any]
 
 NOTHING = Asking(
-    model="", seed=None, greedy=False, streamed=False, include_usage=False, max_tokens=None,
-    has_tools=False, wants_json=False, unvoted=None,
+    model="", seed=None, greedy=False, streamed=False, include_usage=False, usage_in_chunks=False,
+    max_tokens=None, has_tools=False, wants_json=False, unvoted=None,
 )  # fmt: skip
 LOGPROBS = "message.output_text.logprobs"
 FUNCTION = {"type": "function", "name": "add"}
@@ -32,7 +32,10 @@ READ: list[tuple[Form, Json, Json]] = [
     (CHAT, {"max_tokens": 5, "max_completion_tokens": 6}, {"max_tokens": 6}),
     (RESPONSES, {"max_output_tokens": 5, "max_tokens": 6}, {"max_tokens": 5}),
     *((form, {"stream_options": {"include_usage": True}}, {"include_usage": True}) for form in (CHAT, COMPLETIONS)),
-    *((form, {"stream_options": {"include_usage": True}}, {}) for form in (RESPONSES, MESSAGES)),
+    *((form, {"stream_options": {"continuous_usage_stats": True}}, {"usage_in_chunks": True})
+      for form in (CHAT, COMPLETIONS)),
+    *((form, {"stream_options": {"include_usage": True, "continuous_usage_stats": True}}, {})
+      for form in (RESPONSES, MESSAGES)),
     (CHAT, {"tools": [{"type": "function"}]}, {"has_tools": True}),
     (CHAT, {"functions": [{}]}, {"has_tools": True}),
     (CHAT, {"tools": [{}], "tool_choice": "none"}, {}),

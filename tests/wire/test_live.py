@@ -1,7 +1,7 @@
 """A client's stream merged from the streams of a round: driven as serving drives it, in any interleaving."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from gateway.wire.answers import read_sample
 from gateway.wire.chunks import Json, merge, read_stream
 from gateway.wire.live import LiveStream, NotAsShown
 from gateway.wire.live_chunks import CHAT_LIVE, COMPLETIONS_LIVE
-from gateway.wire.sse import DONE, EventDecoder
+from gateway.wire.sse import DONE, EventDecoder, encode_event
 from tests.wire.recordings import recorded
 from tests.wire.samples import FACE, Script, cut, places, scripts
 
@@ -135,6 +135,10 @@ def dying(script: Script, pieces: int) -> Far:
 
 def payloads(stream: bytes) -> list[Json]:
     return [json.loads(event.data) for event in EventDecoder().feed(stream) if event.data != DONE]
+
+
+def stream_of(chunks: Iterable[Json]) -> bytes:
+    return b"".join(map(encode_event, [*(json.dumps(chunk).encode() for chunk in chunks), DONE]))
 
 
 def texts(stream: bytes) -> list[str]:
@@ -421,6 +425,27 @@ def test_usage_and_consistency() -> None:
     comment = b": x-consistency-outcome=unanimous x-consistency-agreement=1.00\n\ndata: [DONE]\n\n"
     assert asked.endswith(comment)
     assert not_asked.endswith(comment)
+
+
+@pytest.mark.parametrize("in_each", [True, False])
+@pytest.mark.parametrize("is_chat", [True, False])
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_usage_in_the_chunks_of_choices(in_each: bool, is_chat: bool, size: int) -> None:  # noqa: FBT001
+    """LMDeploy's usage, in each chunk or in the last, whole or byte by byte: one chunk apart, for those who asked."""
+    script = replace(HELLO, is_chat=is_chat)
+    *chunks, used = script.chunks()
+    body = stream_of(
+        {**chunk, "usage": used["usage"] if in_each or chunk is chunks[-1] else None} for chunk in chunks
+    )
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    played = stage([Far(pieces), Far(pieces)], is_chat=is_chat).play((0, 1) * len(pieces))
+    assert played.client
+    asked = played.finish(told={"x-consistency-k": "3"})
+    *said, usage = payloads(asked)
+    assert (used["usage"], [], {"k": "3"}) == (usage["usage"], usage["choices"], usage["consistency"])
+    assert not any(chunk.get("usage") for chunk in said)
+    assert said == payloads(played.finish(include_usage=False))
+    assert merge(read_stream(script.body()))["choices"] == merge(read_stream(asked))["choices"]
 
 
 def test_nothing_shown() -> None:

@@ -48,7 +48,8 @@ class _Form:
     def events(self, body: bytes, *, streamed: bool) -> Events:
         """The chunks; `[DONE]` is the end."""
         stream = read_stream(body) if streamed else split(msgspec.json.decode(body))
-        return Events(tuple(map(encode_event, stream.chunks)), encode_event(DONE), stream.usage)
+        frames, with_usage = (tuple(map(encode_event, some)) for some in (stream.chunks, stream.with_usage))
+        return Events(frames, encode_event(DONE), stream.usage, with_usage)
 
     def error_body(self, fault: Fault) -> bytes:
         """OpenAI's error object."""
@@ -63,13 +64,15 @@ class _Form:
         return encode_event(msgspec.json.encode(error))
 
     def _asks(self, members: of.Members, max_tokens: int | None, unvoted: str | None) -> Asking:
+        options = of.table(members, "stream_options")
         has_tools = bool(of.items(members, "tools") or of.items(members, "functions"))
         return Asking(
             model=of.text(members, "model"),
             seed=of.integer(members, "seed"),
             greedy=of.number(members, "temperature") == 0,
             streamed=of.flag(members, "stream"),
-            include_usage=bool(of.table(members, "stream_options").get("include_usage")),
+            include_usage=bool(options.get("include_usage")),
+            usage_in_chunks=bool(options.get("continuous_usage_stats")),
             max_tokens=max_tokens,
             has_tools=has_tools and members.get("tool_choice") != "none",
             wants_json=of.is_json_format(members.get("response_format"))

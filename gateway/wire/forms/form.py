@@ -19,6 +19,7 @@ class Asking:
     greedy: bool  # temperature 0
     streamed: bool
     include_usage: bool  # whether the stream's usage chunk is wanted; only where a client can choose
+    usage_in_chunks: bool  # whether what the upstream tells of usage in other chunks is, likewise
     max_tokens: int | None
     has_tools: bool  # tools that the answer may call
     wants_json: bool
@@ -32,6 +33,7 @@ class Events:
     frames: tuple[bytes, ...]
     end: bytes
     usage: bytes = b""  # the JSON of a chunk that goes only to those who ask, after `frames`
+    with_usage: tuple[bytes, ...] = ()  # `frames` as they came, where usage had to be cut out of them
 
 
 @dataclass(frozen=True, slots=True)

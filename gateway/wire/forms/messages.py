@@ -39,6 +39,7 @@ class Messages:
             greedy=of.number(members, "temperature") == 0,
             streamed=of.flag(members, "stream"),
             include_usage=False,  # it is always there
+            usage_in_chunks=False,
             max_tokens=of.integer(members, "max_tokens"),
             has_tools=bool(tools) and of.table(members, "tool_choice").get("type") != "none",
             wants_json=any(map(of.is_json_format, formats)),

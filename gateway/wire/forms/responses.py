@@ -66,6 +66,7 @@ class Responses:
             greedy=of.number(members, "temperature") == 0,
             streamed=of.flag(members, "stream"),
             include_usage=False,  # it is always there
+            usage_in_chunks=False,
             max_tokens=of.integer(members, "max_output_tokens"),
             has_tools=bool(tools) and members.get("tool_choice") != "none",
             wants_json=of.is_json_format(of.table(members, "text").get("format"))
