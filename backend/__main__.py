@@ -8,15 +8,23 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from backend import probe
 from backend.errors import UsageError
 from backend.lanes import cli as lanes
 from backend.lanes.table import ENGINES
 from backend.torch.config import DEVICES, DTYPES, EngineConfig, ServerConfig, parse_size
+from gateway.cli.arguments import Parser
 
+_PROG = "python -m backend"
 _EXAMPLES = """examples:
+  python -m backend torch                                                 the shipped demo model on port 8000
+  python -m backend torch --model random --batch-invariant                the same answers whoever else is computed
+  python -m backend vllm --lane serial --model Qwen/Qwen3-8B --port 8001  a reference lane: one request at a time
+  python -m backend probe http://127.0.0.1:8000                           do a server's answers depend on the batch?
+"""
+_TORCH_EXAMPLES = """examples:
   python -m backend torch                                   the shipped demo model on http://127.0.0.1:8000/v1
   python -m backend torch --model random                    random weights: the worst case for determinism
   python -m backend torch --max-batch-size 1 --port 8001    one request at a time: a reference lane
@@ -25,23 +33,19 @@ _EXAMPLES = """examples:
 """
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong in one line; argparse would print the whole usage first."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _OneLineParser(
-        prog="backend", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog=_PROG,
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_OneLineParser)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
     torch = commands.add_parser(
         "torch",
         help="serve a model with PyTorch",
         description="Serve a model with PyTorch and continuous batching. Nothing is downloaded.",
-        epilog=_EXAMPLES,
+        epilog=_TORCH_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_server_options(torch.add_argument_group("server"))
@@ -135,7 +139,7 @@ def _say_why(command: str, work: Callable[[], int]) -> int:
     try:
         return work()
     except UsageError as error:
-        print(f"backend {command}: {error}", file=sys.stderr)
+        print(f"{_PROG} {command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 0

@@ -19,6 +19,7 @@ if (
     from gateway.upstream.probe import Target
 
 _KEY = "PROBE_API_KEY"
+_MOST_LISTED = 20
 _EXIT = {DETERMINISTIC: 0, NOT_DETERMINISTIC: 1, INCONCLUSIVE: 2}
 _DESCRIPTION = f"""Needle in a batch: ask the same prompts at temperature 0, alone and among others, before and after
 their prefix was computed, and compare the answers with their logprobs. Exit code 0: all the same; 1: they differ;
@@ -105,6 +106,10 @@ async def _target(client: "Client", url: str, model: str | None, at_once: int | 
         raise UsageError(f"{url}: no server answers there")
     if model is None and not found.models:
         raise UsageError(f"{url}: lists no models: name one with --model, a key in {_KEY}")
+    if model and found.models and model not in found.models:
+        raise UsageError(
+            f"{url} has no model {model!r}; known: {', '.join(sorted(found.models)[:_MOST_LISTED])}"
+        )
     return Target(
         client, url, model or next(iter(found.models)), found.engine or PLAIN, Slots(at_once), headers
     )

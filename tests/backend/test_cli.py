@@ -54,6 +54,20 @@ def test_bad_usage(arguments: list[str], names: str, capsys: pytest.CaptureFixtu
     assert (1, "") == (output.err.count("\n"), output.out)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [([], "python -m backend"), (["torch", "--port", "x"], "python -m backend torch")],
+)
+def test_bad_usage_says_where_to_read(
+    arguments: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command is named as it is typed, and so is the one that explains it."""
+    assert 2 == exit_code(arguments)
+    said = capsys.readouterr().err
+    assert said.startswith(f"{command}: ")
+    assert said.endswith(f" ({command} --help shows how)\n")
+
+
 def halve(file: Path) -> None:
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -91,7 +105,7 @@ def test_a_folder_that_cannot_be_served(
     assert 2 == exit_code(["torch", "--model", str(folder), "--device", "cpu", "--port", "0"])
 
     output = capfd.readouterr()
-    assert output.err.startswith(f"backend torch: --model {folder}: ")
+    assert output.err.startswith(f"python -m backend torch: --model {folder}: ")
     assert reason in output.err
     assert (1, "") == (output.err.count("\n"), output.out)
 
@@ -111,15 +125,20 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
         port = taken.getsockname()[1]
         assert 2 == exit_code(["torch", "--port", str(port)])
 
-    assert f"backend torch: --port {port}: in use on 127.0.0.1\n" == capsys.readouterr().err
+    assert f"python -m backend torch: --port {port}: in use on 127.0.0.1\n" == capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["torch", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["torch", "--help"], ["vllm", "--help"], ["probe", "--help"]], ids=" ".join
+)
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Every command explains itself."""
+    """Every command explains itself, and shows how it is typed."""
     assert 0 == exit_code(arguments)
 
-    assert "torch" in capsys.readouterr().out
+    command = " ".join(["python -m backend", *arguments[:-1]])
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: {command} ")
+    assert f"\nexamples:\n  {command} " in said
 
 
 @pytest.mark.backend

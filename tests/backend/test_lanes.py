@@ -248,7 +248,7 @@ def test_no_gpu(machine: Machine) -> None:
     machine.install("vllm", "0.32.0")
     ended = machine.run("vllm", "--model", "m", "--lane", "invariant", CUDA_VISIBLE_DEVICES="")
     assert (2, 1) == (ended.returncode, ended.stderr.count("\n"))
-    assert "backend vllm: no GPU here: this lane needs NVIDIA GPUs" in ended.stderr
+    assert "python -m backend vllm: no GPU here: this lane needs NVIDIA GPUs" in ended.stderr
 
 
 def test_only_visible_gpus_count(machine: Machine) -> None:
@@ -340,7 +340,10 @@ def test_a_port_in_use(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = machine.run("vllm", "--model", "m", "--port", str(port))
-    assert (2, f"backend vllm: --port {port}: in use on 127.0.0.1\n") == (ended.returncode, ended.stderr)
+    assert (2, f"python -m backend vllm: --port {port}: in use on 127.0.0.1\n") == (
+        ended.returncode,
+        ended.stderr,
+    )
 
 
 def is_running(pid: int) -> bool:

@@ -105,6 +105,7 @@ async def test_the_command_on_a_server_that_agrees(capsys: pytest.CaptureFixture
 async def test_the_command_on_a_server_that_does_not(capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 1; as JSON everything that was found."""
     async with open_upstream(*[reply("some text")] * 6, reply("some other")) as upstream:
+        upstream.models = Reply(body=json.dumps({"data": [{"id": "m"}, {"id": "n"}]}).encode())
         assert 1 == await command(upstream.url, "--one-by-one", "--json", "--model", "n")
         assert {"n"} == {seen.body["model"] for seen in upstream.seen}
     told = json.loads(capsys.readouterr().out)
@@ -117,6 +118,15 @@ async def test_the_command_on_a_server_that_fails(capsys: pytest.CaptureFixture[
     async with open_upstream(503) as upstream:
         assert 2 == await command(upstream.url)
     assert "verdict: inconclusive: 10 answers are missing: status 503" in capsys.readouterr().out
+
+
+async def test_a_model_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """A model that the server does not list is refused before anything is asked, with what there is."""
+    async with open_upstream("ok") as upstream:
+        assert 2 == await command(upstream.url, "--model", "nope")
+        assert [] == upstream.seen
+    said = f"python -m backend probe: {upstream.url} has no model 'nope'; known: m\n"
+    assert said == capsys.readouterr().err
 
 
 async def test_a_server_that_lists_no_models(capsys: pytest.CaptureFixture[str]) -> None:
