@@ -20,7 +20,7 @@ def open_spans(environ: Mapping[str, str] = os.environ) -> Spans:
     try:
         from gateway.telemetry.tracing import OtelSpans
     except ImportError as error:
-        needed = "pip install 'self-consistency-gateway[otel]'"
+        needed = "pip install '.[otel]' in a checkout"
         _LOG.warning("%s is set, but no traces are sent: %s; %s", named, error, needed)
         return NoSpans()
     return OtelSpans(environ)

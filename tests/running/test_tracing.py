@@ -135,7 +135,7 @@ def test_without_the_extra_it_is_a_warning(
     assert isinstance(open_spans({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}), NoSpans)
     (line,) = caplog.messages
     assert line.startswith("OTEL_EXPORTER_OTLP_ENDPOINT is set, but no traces are sent: ")
-    assert line.endswith("pip install 'self-consistency-gateway[otel]'")
+    assert line.endswith("pip install '.[otel]' in a checkout")
 
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"

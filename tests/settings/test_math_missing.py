@@ -22,4 +22,4 @@ def test_math_without_its_extra_is_an_error(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert 2 == told.returncode
     assert "policies.sums.answer" in told.stderr
-    assert "pip install self-consistency-gateway[math]" in told.stderr
+    assert "pip install '.[math]' in a checkout" in told.stderr
