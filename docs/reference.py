@@ -39,7 +39,7 @@ _SETTINGS = """# Settings
 {made}
 One YAML file (`--config FILE` or `SCG_CONFIG`), and a variable for each key: `SCG_` and the key in capitals, `__` for each level, list positions included: `SCG_CACHE__URL`, `SCG_UPSTREAMS__0__URL`. Flags win over variables, those over the file, that over the defaults. `SCG_UPSTREAM_URL` and `SCG_UPSTREAM_API_KEY` alone make one upstream. An unknown key or variable is an error that names its nearest neighbour.
 
-`scg config show` prints what is in force and who said so, `scg config check` what is wrong, `scg config schema` the JSON schema, for editors. Durations are `500ms`, `30s`, `7d`; sizes `64MiB`; switches `on` and `off`.
+`scg config show` prints what is in force and who said so, `scg config check` what is wrong (first with keys and values, and once those are right, with what they name and mean together), `scg config schema` the JSON schema, for editors. Durations are `500ms`, `30s`, `7d`; sizes `64MiB`; switches `on` and `off`. Files that are named by a relative path (`keys_file`, `api_key_file`, `ca_file`) are looked up from the working directory, not beside the YAML file.
 
 ## At the top
 

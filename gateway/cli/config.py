@@ -8,10 +8,13 @@ from importlib.resources import files
 from gateway.cli.arguments import add_setting_flags, describe, given_flags
 
 _EXAMPLES = """\
-  scg config check --config scg.yaml        exit code 2 and one line for each thing that is wrong
+  scg config check --config scg.yaml        what is wrong, line by line, and exit code 2
   scg config show                           what holds now, and which variable or file says so
   scg config schema > scg.schema.json       JSON schema, for editors and CI
 """
+_CHECK = """\
+Check the configuration. Exit code 0, or 2 with a line for each key and value that is wrong. Policies and files that are
+named and not there, and settings that do not go together, are told once all values are right."""
 _CHECK_EXAMPLES = """\
   scg config check --config scg.yaml
   SCG_CONFIG=scg.yaml SCG_VOTE__K=5 scg config check
@@ -30,9 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     describe(parser, "Check and show the configuration that `scg serve` would have.", _EXAMPLES)
     actions = parser.add_subparsers(dest="action", required=True, metavar="check|show|schema")
     check = actions.add_parser("check", help="say what is wrong")
-    describe(
-        check, "Check the configuration. Exit code 0, or 2 with one line for each problem.", _CHECK_EXAMPLES
-    )
+    describe(check, _CHECK, _CHECK_EXAMPLES)
     add_setting_flags(check)
     show = actions.add_parser("show", help="print what holds, as YAML")
     describe(

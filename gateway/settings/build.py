@@ -167,7 +167,7 @@ class _Builder:
 
     def _keys(self) -> tuple[KeySettings, ...]:
         try:
-            return build_keys(self.given.keys, self.given.keys_file)
+            return build_keys(self.given.keys, self.given.keys_file, self.origins)
         except ConfigError as error:
             self.problems += error.problems
             return ()

@@ -187,7 +187,9 @@ class ConfigFile(BaseSettings):
     retries: RetriesSection = RetriesSection()
     limits: LimitsSection = LimitsSection()
     keys: list[KeySection] = []
-    keys_file: of.Text | None = Field(None, description="a YAML file with a list of more keys")
+    keys_file: of.Text | None = Field(
+        None, description="a YAML file with a list of more keys, looked up from the working directory"
+    )
     page: of.Switch = Field(_SETTINGS.page, description="the live page at /")
     workers: of.Count = Field(_SETTINGS.workers, description="processes on one port; above 1 needs Redis")
     drain: DrainSection = DrainSection()

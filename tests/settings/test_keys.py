@@ -40,7 +40,8 @@ def test_a_tenant_may_have_two_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f"keys: [{{name: a, sha256: {A}}}, {{name: b, sha256: {A}}}]", "keys.1.sha256: b's is there twice"),
+        (f"keys: [{{name: a, sha256: {A}}}, {{name: b, sha256: {A}}}]",
+         "keys.1.sha256: b's is there twice (in scg.yaml)"),
         (f"keys: [{{name: a, sha256: {A}, rpm: 5}}, {{name: a, sha256: {B}}}]",
          "keys.1.rpm: a has another key with 5; a limit is that of the name"),
         (f"keys: [{{sha256: {A}}}]", "keys.0.name: is missing"),
@@ -52,6 +53,7 @@ def test_refused(text: str, said: str) -> None:
     """The line names the key and what is wrong with it."""
     (told,) = complaints(text, URL)
     assert told.startswith(f"config: {said}")
+    assert told.endswith("(in scg.yaml)")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,14 @@ def test_a_bad_file_of_keys(content: str, said: str, tmp_path: Path) -> None:
     (told,) = complaints(f"keys_file: {tmp_path / 'keys.yaml'}", URL)
     assert told.startswith(f"config: {said}")
     assert "hunter2" not in told
+    assert told.endswith("(in scg.yaml)" if said.startswith("keys_file") else "(in keys.yaml)")
+
+
+def test_a_key_of_the_file_that_the_configuration_has(tmp_path: Path) -> None:
+    """The place is that in the file of keys."""
+    (tmp_path / "keys.yaml").write_text(f"- {{name: b, sha256: {B}}}\n- {{name: a, sha256: {A}}}\n")
+    text = f"keys: [{{name: a, sha256: {A}}}]\nkeys_file: {tmp_path / 'keys.yaml'}"
+    assert ["config: keys.1.sha256: a's is there twice (in keys.yaml)"] == complaints(text, URL)
 
 
 def test_digests_are_shown_to_nobody(tmp_path: Path) -> None:
