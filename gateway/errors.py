@@ -133,6 +133,12 @@ class NoAgreement(GatewayError):
     code = "no_agreement"
     should_retry = False
 
+    @property
+    def as_joined(self) -> "NoAgreement":
+        """The same for somebody who waited for another's vote."""
+        told = dict(self.headers) | {"x-consistency-source": "joined"}
+        return NoAgreement(self.message, headers=tuple(told.items()))
+
 
 class Overloaded(GatewayError):
     """429: more at once than the limits allow."""

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.core.policy import Policy
 from gateway.door.answer import Answer
 from gateway.door.request import Reply, Request
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NoAgreement
 from gateway.serving.accounting import reservation
 from gateway.serving.asking import sent_for
 from gateway.serving.gateway import Gateway
@@ -78,11 +78,14 @@ async def _vote(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted
     if not (wanted.streamed or wanted.is_shared(key)):  # nobody else can wait for it
         return _whole(await land(gateway, wanted, key, sent, News()), wanted, trace, gateway)
     flight, is_joined = board(gateway, wanted, key, sent)
-    if not wanted.streamed:
-        landing = await flight.landed()
-        return _whole(landing.as_joined if is_joined else landing, wanted, trace, gateway)
-    source = "joined" if is_joined else _source(wanted.policy)
-    seen = await watch(gateway, request, trace, flight, wanted, source)
+    try:
+        if wanted.streamed:
+            source = "joined" if is_joined else _source(wanted.policy)
+            seen = await watch(gateway, request, trace, flight, wanted, source)
+        else:
+            seen = await flight.landed()
+    except NoAgreement as error:
+        raise error.as_joined if is_joined else error from None
     if isinstance(seen, Landing):
         return _whole(seen.as_joined if is_joined else seen, wanted, trace, gateway)
     return seen

@@ -23,10 +23,13 @@ _SAID = 200  # bytes of what has no words of its own
 
 
 def no_agreement(verdict: Verdict, policy: Policy) -> NoAgreement:
-    """The vote ended below `min_agreement` under `reject`: its tally, and the fields that a verdict has."""
+    """Why `reject` refuses the vote: its tally, and the fields that a verdict has."""
+    if verdict.outcome == "no_quorum":
+        why = f"too few answers could be read, {sum(verdict.votes)} where {policy.quorum} are needed"
+    else:
+        why = f"the samples agree at {verdict.agreement:.2f}, below min_agreement {policy.min_agreement:g}"
     return NoAgreement(
-        f"the samples agree at {verdict.agreement:.2f}, below min_agreement {policy.min_agreement:g}: "
-        f"{verdict.samples} samples, votes {'-'.join(map(str, verdict.votes)) or 'none'}",
+        f"{why}: {verdict.samples} samples, votes {'-'.join(map(str, verdict.votes)) or 'none'}",
         headers=tuple(describe(make_pin(verdict, policy.name), "vote", "").items()),
     )
 

@@ -62,7 +62,8 @@ def handed(told: bytes) -> Pin:
         raise NoQuorum("the vote of another gateway failed") from error
     if failure.status:
         raise UpstreamAnswered(failure.status, body, failure.headers, failure.message)
-    raise kind(failure.message, headers=failure.headers)
+    ended = kind(failure.message, headers=failure.headers)
+    raise ended.as_joined if isinstance(ended, NoAgreement) else ended
 
 
 def _written(value: str) -> str:

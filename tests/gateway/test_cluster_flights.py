@@ -228,6 +228,8 @@ async def test_a_failure_is_shared(
         got = await asyncio.gather(leading, *waiting)
         assert [status] * 3 == [each.status for each in got]
         assert 1 == len({each.body for each in got})
+        if status == 422:
+            assert ["vote", "joined", "joined"] == [each.headers["x-consistency-source"] for each in got]
         assert len(upstream.seen) <= 4
 
 

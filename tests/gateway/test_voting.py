@@ -162,6 +162,32 @@ async def test_disagreement_can_be_refused() -> None:
         assert 6 == len(upstream.seen)
 
 
+async def test_a_refusal_for_want_of_answers_says_so() -> None:
+    """No sample could be read, under `reject` and without a min_agreement: the 422 tells of that, with the tally."""
+    async with open_upstream("none") as upstream, open_gateway(upstream) as client:
+        got = await client.chat(consistency={"on_disagreement": "reject", "answer": "number"})
+        expected = "too few answers could be read, 0 where 2 are needed: 3 samples, votes none"
+        assert (422, expected) == (got.status, got.json["error"]["message"])
+        assert ("no_quorum", "0.00") == got.about("outcome", "agreement")
+
+
+async def test_a_refusal_is_shared() -> None:
+    """Who asks while a vote runs that is refused gets the same 422, as joined."""
+    choices = {"on_disagreement": "reject", "min_agreement": 0.9}
+    async with open_upstream("41", "42", "43") as upstream, open_gateway(upstream) as client:
+        gate = asyncio.Event()
+        upstream.gates = {0: gate, 1: gate}
+        first = asyncio.create_task(client.chat(consistency=choices))
+        await upstream.asked(2)
+        second = asyncio.create_task(client.chat(consistency=choices))
+        (flight,) = client.inside.flights._by_key.values()
+        await until(lambda: flight.waiting == 2)
+        gate.set()
+        got = await asyncio.gather(first, second)
+        assert [(422, "vote"), (422, "joined")] == [(each.status, *each.about("source")) for each in got]
+        assert 1 == len({each.body for each in got})
+
+
 async def test_disagreement_can_escalate() -> None:
     """Below min_agreement under `escalate:N` more samples are taken, and the verdict is on all of them."""
     choices = {"on_disagreement": "escalate:8", "min_agreement": 0.5}
