@@ -20,7 +20,7 @@ from gateway.serving.responses import EVENT_STREAM, JSON, landing_response
 from gateway.serving.rounds import land
 from gateway.serving.sequels import of_response
 from gateway.serving.shedding import relieved
-from gateway.serving.streaming import watch
+from gateway.serving.streaming import Awaited, watch
 from gateway.serving.trace import Trace
 from gateway.serving.voting import board, find_pin, key_of, pin_at_hand
 from gateway.serving.wanted import Untouched, Wanted
@@ -81,7 +81,7 @@ async def _vote(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted
     try:
         if wanted.streamed:
             source = "joined" if is_joined else _source(wanted.policy)
-            seen = await watch(gateway, request, trace, flight, wanted, source)
+            seen = await watch(gateway, request, trace, flight, Awaited(wanted, key, source))
         else:
             seen = await flight.landed()
     except NoAgreement as error:

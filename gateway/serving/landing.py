@@ -26,7 +26,12 @@ class Landing(NamedTuple):
         """The same for somebody who waited for another's vote."""
         return self._replace(source="joined", cache_status=COLLAPSED, headers=())
 
-    @property
-    def told(self) -> dict[str, str]:
-        """What a stream says of it that its head could not say."""
-        return describe(self.pin, self.source, self.key) | describe_shedding(self.asked)
+    def timing(self, seconds: float) -> str:
+        """The `server-timing` (W3C) of a request that took so long in all."""
+        upstream = min(self.upstream_seconds, seconds)
+        return f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}"
+
+    def told(self, seconds: float) -> dict[str, str]:
+        """What a stream that took so long says of it in the end, since its head could not say all."""
+        told = describe(self.pin, self.source, self.key) | describe_shedding(self.asked)
+        return told | {"cache-status": self.cache_status, "server-timing": self.timing(seconds)}

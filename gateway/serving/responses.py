@@ -27,12 +27,10 @@ def landing_response(
     landing: Landing, request_id: str, content_type: str, body: bytes, seconds: float
 ) -> Answer:
     """The response of an answer. `seconds` is how long the request took in all."""
-    upstream = min(landing.upstream_seconds, seconds)
-    timing = f"upstream;dur={upstream * 1e3:.2f}, gateway;dur={(seconds - upstream) * 1e3:.2f}"
     lines = (
         f"{_verdict_lines(_FIGURES(landing.pin), landing.source, landing.key)}"
         f"content-type: {content_type}\r\nx-request-id: {request_id}\r\n"
-        f"cache-status: {landing.cache_status}\r\nserver-timing: {timing}\r\n"
+        f"cache-status: {landing.cache_status}\r\nserver-timing: {landing.timing(seconds)}\r\n"
     )
     theirs = [pair for pair in landing.headers if pair[0] != "content-type"]
     if landing.asked:

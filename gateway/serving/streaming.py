@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from time import perf_counter
+from typing import NamedTuple
 
 from gateway.door.request import Request
 from gateway.door.stream import Stream
@@ -26,12 +27,31 @@ _HOLD_HEAD = 10.0
 _KEEP_ALIVE = 5.0
 
 
+class Awaited(NamedTuple):
+    """What is known of an answer before its vote has ended."""
+
+    wanted: Wanted
+    key: str  # "" for none
+    source: str
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What a stream's head says of it. `escalate:N` may yet make k another one."""
+        wanted, policy = self.wanted, self.wanted.policy
+        made = {"x-consistency-policy": policy.name} | describe_shedding(wanted.asked)
+        if policy.most == policy.k:
+            made["x-consistency-k"] = str(policy.k)
+        if self.key:
+            made["x-consistency-key"] = self.key
+        return made
+
+
 async def watch(
-    gateway: Gateway, request: Request, trace: Trace, flight: Flight[Landing], wanted: Wanted, source: str
+    gateway: Gateway, request: Request, trace: Trace, flight: Flight[Landing], awaited: Awaited
 ) -> Landing | Stream:
     """Stream the vote while it is under way; its landing if nothing had to be sent before."""
     landed = asyncio.ensure_future(flight.landed())
-    view = _View(gateway, request, trace, wanted, source)
+    view = _View(gateway, request, trace, awaited)
     flight.news.watch(view.see)
     try:
         await asyncio.wait({landed}, timeout=_HOLD_HEAD)
@@ -54,14 +74,15 @@ async def watch(
 class _View:
     """One client's stream. `see` is a Watcher of the vote."""
 
-    def __init__(self, gateway: Gateway, request: Request, trace: Trace, wanted: Wanted, source: str) -> None:
+    def __init__(self, gateway: Gateway, request: Request, trace: Trace, awaited: Awaited) -> None:
         self.stream: Stream | None = None
         self._gateway = gateway
         self._request = request
         self._trace = trace
-        self._wanted = wanted
+        self._awaited = awaited
+        self._wanted = awaited.wanted
         self._began = perf_counter()
-        trace.source = source
+        trace.source = awaited.source
 
     def see(self, piece: bytes) -> None:
         """Pass on what the vote tells; its first word begins the stream."""
@@ -72,12 +93,11 @@ class _View:
         trace = self._trace
         fields = {
             "x-consistency-source": trace.source,
-            "x-consistency-policy": self._wanted.policy.name,
+            **self._awaited.told,
             "content-type": EVENT_STREAM,
             "x-request-id": trace.request_id,
             "cache-control": "no-cache",
         }
-        fields |= describe_shedding(self._wanted.asked)
         quota = trace.quota
         head = fields.items() if quota is None else quota.told_with(fields.items())
         self.stream = self._request.begin(200, head)
@@ -105,7 +125,7 @@ class _View:
         return ending
 
     def _rest(self, landing: Landing) -> bytes:
-        pin, told = landing.pin, landing.told
+        pin, told = landing.pin, landing.told(perf_counter() - self._trace.began)
         if landing.live is None:
             return as_stream(self._wanted, pin, told)
         try:

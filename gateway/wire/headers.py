@@ -9,6 +9,7 @@ from gateway.wire.fields import Fields
 
 Pairs = list[tuple[str, str]]
 
+_BLANK = re.compile(r"(?<=[,;]) ")  # after a separator of a structured field (RFC 8941), which needs none
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
 # Fields that belong to one connection (RFC 9110, section 7.6.1), or that a proxy makes anew.
@@ -152,5 +153,5 @@ def describe_shedding(asked: int) -> dict[str, str]:
 
 
 def as_comment(described: Mapping[str, str]) -> str:
-    """The same as one line for an SSE comment."""
-    return " ".join(f"{name}={value}" for name, value in described.items())
+    """The same as one line for an SSE comment, of words parted by blanks: the lists in it do without theirs."""
+    return " ".join(f"{name}={_BLANK.sub('', value)}" for name, value in described.items())

@@ -119,27 +119,6 @@ async def test_other_stream_options_are_kept() -> None:
         ]
 
 
-async def test_what_the_header_could_not_say_follows_in_the_stream() -> None:
-    """A held stream answers 200 at the first sample; the verdict comes as a comment and in the usage chunk."""
-    async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
-        upstream.gates = {1: asyncio.Event()}
-        body = {"model": "m", "messages": [], "stream": True, "stream_options": USAGE}
-        async with client.session.post(client.url + "/v1/chat/completions", json=body) as response:
-            assert ("vote", "majority") == tuple(
-                response.headers[f"x-consistency-{it}"] for it in ("source", "policy")
-            )
-            assert "x-consistency-outcome" not in response.headers
-            upstream.gates[1].set()
-            text = await response.text()
-        assert (
-            ": x-consistency-source=vote x-consistency-outcome=majority x-consistency-agreement=0.67 " in text
-        )
-        usage = json.loads(payloads(text.encode())[-2])
-        assert ("majority", "0.67", "3") == tuple(
-            usage["consistency"][it] for it in ("outcome", "agreement", "k")
-        )
-
-
 async def test_a_held_stream_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """While the vote goes on, comments show the client that the connection lives."""
     monkeypatch.setattr(streaming, "_HOLD_HEAD", 0.01)

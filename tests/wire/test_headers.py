@@ -145,3 +145,10 @@ def test_as_comment() -> None:
     told = {"x-consistency-k": "3", "x-consistency-samples": "2"}
     assert "x-consistency-k=3 x-consistency-samples=2" == as_comment(told)
     assert "\n" not in as_comment(describe(PIN, "vote", "abc"))
+
+
+def test_a_list_is_one_word_of_a_comment() -> None:
+    """The blanks after the separators of a field's value, which it does not need, are left out."""
+    told = {"cache-status": "scg; fwd=miss; stored", "server-timing": "upstream;dur=1.50, gateway;dur=0.25"}
+    comment = as_comment(told)
+    assert "cache-status=scg;fwd=miss;stored server-timing=upstream;dur=1.50,gateway;dur=0.25" == comment
