@@ -234,7 +234,7 @@ def post(path: str, body: bytes, *fields: bytes) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
-# Members that make no other question of it (design: all that the key leaves out), and what samples add.
+# Members that make no other question of it (all that the key leaves out), and what samples add.
 _NO_MATTER = (
     "stream", "stream_options", "user", "metadata", "safety_identifier", "prompt_cache_key", "store", "service_tier",
     "priority", "request_id", "consistency",
