@@ -64,6 +64,38 @@ def test_every_field_of_an_answer_is_written_down() -> None:
     assert [] == [word for word in sorted(words) if f"| `{word}` |" not in page]
 
 
+def modules_drawn() -> tuple[set[str], set[str]]:
+    """What the table of modules names: files, and whole folders (`settings/`)."""
+    files, folders = set(), set()
+    for line in (DOCS / "architecture.md").read_text(encoding="utf-8").splitlines():
+        folder = ""  # the last one named holds for the names after it: `door/door`, `site`
+        for name in re.findall(r"`([\w/]+)`", line) if line.startswith("| `") else ():
+            path = name.removeprefix("gateway/")
+            if path.endswith("/"):
+                folders.add(f"{folder}/{path}".strip("/"))
+                folder = folder or path.strip("/")
+            elif "/" in path:
+                folder = path.rpartition("/")[0]
+                files.add(path)
+            else:
+                files.add(f"{folder}/{path}".strip("/"))
+    return files, folders
+
+
+def test_the_map_has_every_module() -> None:
+    """No module is missing in the table of docs/architecture.md; of `core/` each is named, too."""
+    files, folders = modules_drawn()
+    gateway = ROOT / "gateway"
+    paths = [file.relative_to(gateway).with_suffix("") for file in sorted(gateway.rglob("*.py"))]
+    assert [] == [
+        str(path)
+        for path in paths
+        if path.name != "__init__"
+        and str(path) not in files
+        and not any(str(folder) in folders - {"core"} for folder in path.parents)
+    ]
+
+
 def test_the_index_leads_to_every_page() -> None:
     """A page that the index does not name is one that nobody finds."""
     named = {(DOCS / link).resolve() for link in links(DOCS / "README.md")}
