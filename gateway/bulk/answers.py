@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gateway.bulk.jobs import Job
 from gateway.bulk.record import Answered, Record, answered, read_record
-from gateway.calling.lines import mend, write_all
+from gateway.calling.lines import keep_aside, mend, write_all
 
 Named = Mapping[str, tuple[str, Job]]  # by custom_id: the name of its answer, and itself
 
@@ -26,13 +26,22 @@ class AnswersError(Exception):
 
 
 class Answers:
-    """The file, open and locked, and what stood in it."""
+    """The file, open and locked, and what stood in it. `aside` is where an old one was moved, if it was."""
 
-    def __init__(self, path: Path, jobs: Named) -> None:
-        """AnswersError if it holds answers to other questions, or if another process is writing it."""
+    def __init__(self, path: Path, jobs: Named, *, fresh: bool = False) -> None:
+        """AnswersError if it holds answers to other questions, or if another process is writing it.
+
+        A `fresh` one starts over: the old file is not read, and moved aside when the first answer comes, so that
+        a command that gets none leaves it where it was.
+        """
         self._path = path
         self._jobs = jobs
+        self.aside: Path | None = None
+        self.there: list[Answered] = []
         self._file = _locked(path)
+        self._is_old = fresh and os.fstat(self._file.fileno()).st_size > 0
+        if self._is_old:
+            return
         try:
             records = _read(path, jobs)
             mend(path)
@@ -46,11 +55,21 @@ class Answers:
 
     def append(self, record: Record) -> None:
         """Add a line. One thread at a time."""
+        if self._is_old:
+            self._start_over()
         write_all(self._file, record.line)
 
     def read(self) -> list[Answered]:
         """All that is in it by now."""
+        if self._is_old:
+            return []
         return [answered(self._jobs[each.custom_id][1], each) for each in _read(self._path, self._jobs)]
+
+    def _start_over(self) -> None:
+        with self._file:  # locked until the new one is
+            self.aside = keep_aside(self._path)
+            self._file = _locked(self._path)
+        self._is_old = False
 
     def close(self) -> None:
         """Let others have it. An empty file is taken away."""

@@ -34,6 +34,7 @@ class Options:
     headers: Choices = field(default=(), repr=False)
     timeout: float = 600.0
     ca_file: str | None = None
+    fresh: bool = False  # whether answers that are there already are moved aside
 
 
 class Seen:
@@ -74,7 +75,7 @@ def conduct(options: Options, say: Callable[[str], None], stream: TextIO, result
     AnswersError before the first request; Unusable where none would do, Stopped where answers cease to come.
     """
     jobs = {job.custom_id: (job.id(options.choices), job) for job in options.jobs}
-    with closing(Answers(options.out, jobs)) as answers:
+    with closing(Answers(options.out, jobs, fresh=options.fresh)) as answers:
         there = {each.job.custom_id for each in answers.there}
         left = [named for custom_id, named in jobs.items() if custom_id not in there]
         _tell(options, len(left), say)
@@ -83,6 +84,8 @@ def conduct(options: Options, say: Callable[[str], None], stream: TextIO, result
                 with open_display(stream, "scg bulk") as display:
                     asyncio.run(_ask(options, answers, left, display))
         finally:  # the file knows best: a line may have come as this was stopped
+            if answers.aside:
+                say(f"kept the old {options.out} as {answers.aside}")
             results.extend(answers.read())
 
 

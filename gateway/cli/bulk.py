@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask, then sum up; also after Ctrl-C."""
     from gateway.bulk.answers import AnswersError
     from gateway.bulk.jobs import JobsError
-    from gateway.calling.lines import Unreadable, keep_aside
+    from gateway.calling.lines import Unreadable
     from gateway.calling.post import Unusable
 
     results: list[Answered] = []
@@ -42,8 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             _say(f"{len(options.jobs)} lines, all in order; nothing is asked of {options.url}")
             return 0
-        if arguments.fresh and (aside := keep_aside(options.out)):
-            _say(f"kept {options.out} as {aside}")
         ended = _conduct(options, results)
         _report(options, results, arguments.show)
     except (AnswersError, JobsError, Unreadable, Unusable, _Misuse) as error:
@@ -73,7 +71,8 @@ def _report(options: "Options", results: "list[Answered]", show: int) -> None:
     from gateway.bulk.summary import summary
 
     print(summary(results, len(options.jobs), show), end="")
-    _say(f"wrote {options.out}")
+    if results:
+        _say(f"wrote {options.out}")
 
 
 def _verdict(results: "list[Answered]", lines: int, fail_under: float | None) -> int:
@@ -109,7 +108,9 @@ def _options(arguments: argparse.Namespace) -> "Options":
         rate=arguments.rate or None,
         key=_key(arguments.api_key_file),
         headers=tuple(pair for pair in given if not pair[0].startswith(_CHOICE)),
-        **{name: getattr(arguments, name) for name in ("concurrency", "tries", "timeout", "ca_file")},
+        **{
+            name: getattr(arguments, name) for name in ("concurrency", "tries", "timeout", "ca_file", "fresh")
+        },
     )
 
 

@@ -103,6 +103,23 @@ def test_another_process_writes_it(tmp_path: Path) -> None:
     assert ["line-1"] == there(path)
 
 
+def test_starting_over(tmp_path: Path) -> None:
+    """Until an answer comes the old file stays; then it is kept aside, whatever stood in it."""
+    path, aside = tmp_path / "o.jsonl", tmp_path / "o.1.jsonl"
+    path.write_bytes(b"notes")
+    with closing(Answers(path, JOBS, fresh=True)) as answers:
+        assert ([], []) == (answers.there, answers.read())
+    assert [path] == list(tmp_path.iterdir())
+    with closing(Answers(path, JOBS, fresh=True)) as answers:
+        answers.append(record("line-1"))
+        with pytest.raises(AnswersError, match="another scg bulk is writing it"):
+            Answers(path, JOBS)
+        answers.append(record("line-2"))
+        assert (aside, 2) == (answers.aside, len(answers.read()))
+    assert b"notes" == aside.read_bytes()
+    assert ["line-1", "line-2"] == there(path)
+
+
 def test_one_that_was_killed_while_it_took_lines_out(tmp_path: Path) -> None:
     """What it had begun to write beside the file is of no consequence."""
     path = tmp_path / "o"

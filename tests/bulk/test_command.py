@@ -194,7 +194,20 @@ async def test_pins_are_told_apart(bulk: Bulk) -> None:
     assert (0, 6) == (ran.code, len(upstream.seen))
     assert "answered by  cache 3\ntokens       0 spent, 9 returned" in ran.out
     assert "0 cast, 9 saved (0 by stopping early, 9 by pins and shared votes)" in ran.out
-    assert 3 == len(read(bulk.folder / "q.out.1.jsonl"))
+    aside = bulk.folder / "q.out.1.jsonl"
+    assert 3 == len(read(aside))
+    assert f"kept the old {bulk.folder / 'q.out.jsonl'} as {aside}\n" in ran.err
+
+
+async def test_a_refused_policy_moves_nothing(bulk: Bulk) -> None:
+    """Starting over with a policy that is not there leaves the old answers where they are."""
+    bulk.write(*questions(2))
+    async with open_upstream("ok") as upstream, open_gateway(upstream) as gateway:
+        await bulk("--url", gateway.url)
+        refused = await bulk("--url", gateway.url, "--fresh", "--policy", "strct")
+    assert (2, 2) == (refused.code, len(refused.lines))
+    assert "no policy 'strct'" in refused.err
+    assert not (bulk.folder / "q.out.1.jsonl").exists()
 
 
 async def test_busy_gateways_are_asked_later(bulk: Bulk) -> None:
