@@ -22,6 +22,7 @@ class RoundRecord(NamedTuple):
     spread: str
     question: bytes  # its digest: pairs are counted by question
     verdict: Verdict | None  # the vote's, even if nobody was given its answer; None if it had none
+    k: int  # samples that the vote might have come to; N of `escalate:N`
     ballots: int
     spoiled: int
     abstained: int
@@ -60,6 +61,7 @@ def record_round(
         spread=policy.spread.partition(":")[0],
         question=ended.plan.question,
         verdict=verdict,
+        k=ended.size,
         ballots=ended.ballots,
         spoiled=ended.spoiled,
         abstained=ended.abstained,

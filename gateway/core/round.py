@@ -52,6 +52,7 @@ class Round:
     def __init__(self, plan: Plan, agrees: Agrees | None = None) -> None:
         self.plan = plan
         self.result: Result | None = None
+        self.size = plan.policy.k  # samples that the vote may come to; N once escalated
         self.launched = 0  # for the vote; the reference sample is apart
         self.tokens = (
             0  # completion tokens of all samples that came; what is read of cancelled ones may be added
@@ -60,7 +61,6 @@ class Round:
         self.is_escalated = False
         self._agrees = agrees
         self._rule = plan.rule
-        self._size = plan.policy.k  # or N, once escalated
         self._votes: dict[str, int] = {}  # by answer
         self._ballots: list[Ballot] = []
         self._spoiled: list[Spoiled] = []
@@ -106,7 +106,7 @@ class Round:
     @property
     def budget(self) -> int:
         """Samples that may be launched: k, or N once escalated, and one in the place of the first that never came."""
-        return self._size + (1 if self._abstentions else 0)
+        return self.size + (1 if self._abstentions else 0)
 
     @property
     def standing(self) -> Standing:
@@ -157,7 +157,7 @@ class Round:
         if self._is_lost(standing):
             return self._end(self._without_quorum())
         if self._is_accepted():
-            return self._end(decide(self._ballots, 1, 1, self.plan.question)._replace(k=self._size))
+            return self._end(decide(self._ballots, 1, 1, self.plan.question)._replace(k=self.size))
         if self._rule.decided(standing):
             return self._judge(self._verdict())
         missing = self._rule.needed(standing) - len(self._in_flight)
@@ -171,9 +171,9 @@ class Round:
         if policy.on_disagreement == "reference":
             self._disputed = verdict
             return [*self._cancel_all(), *self._launch_reference()]
-        if policy.most > self._size:
+        if policy.most > self.size:
             self.is_escalated = True
-            self._size = policy.most
+            self.size = policy.most
             return self._go_on()
         return self._end(verdict)
 
@@ -234,7 +234,7 @@ class Round:
         votes: list[Vote] = [*self._ballots, *self._spoiled]
         if not eligible(self._ballots or self._spoiled, self._agrees):
             return NoneAgrees(self.failures, len(votes))
-        return decide(votes, self._size, self._rule.quorum, self.plan.question, self._agrees)
+        return decide(votes, self.size, self._rule.quorum, self.plan.question, self._agrees)
 
     def _without_quorum(self) -> NoSamples:
         return NoSamples(self.failures, len(self._ballots) + len(self._spoiled), self.plan.policy.quorum)

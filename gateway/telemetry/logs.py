@@ -190,6 +190,7 @@ def round_said(record: RoundRecord) -> dict[str, Any]:
         "model": record.model,
         "policy": record.policy,
         "outcome": record.outcome,
+        "k": record.k,
         "ballots": record.ballots,
         "spoiled": record.spoiled,
         "abstained": record.abstained,
@@ -202,7 +203,6 @@ def round_said(record: RoundRecord) -> dict[str, Any]:
     if (verdict := record.verdict) is not None:
         line |= {
             "agreement": round(verdict.agreement, 4),
-            "k": verdict.k,
             "distinct": verdict.distinct_answers,
             "upstream": verdict.winner.upstream,
         }

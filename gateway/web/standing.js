@@ -27,10 +27,11 @@ const standing = {
   },
 
   round(told) {
-    const cells = [told.outcome, told.agreement?.toFixed(2) ?? "", `${told.ballots + told.spoiled}${told.k ? ` of ${told.k}` : ""}`,
-      told.model, told.policy, told.pin, seconds(told.seconds)];
     const body = at("rounds").tBodies[0];
-    body.prepend(make("tr", {}, ...cells.map((cell) => make("td", {}, String(cell)))));
+    body.prepend(make("tr", {},
+      cell(words(told.outcome), PINS[told.pin]),
+      cell(told.agreement?.toFixed(2) ?? "none", `${told.ballots + told.spoiled} of ${told.k}`),
+      named(told.model, `${told.policy}, ${seconds(told.seconds)}`)));
     while (body.rows.length > ROUNDS) body.deleteRow(-1);
     at("rounds").hidden = false;
     at("no-rounds").hidden = true;
@@ -56,9 +57,17 @@ function headline(rates) {
 }
 
 function rateRow({ model, policy, spread, rate, interval, questions }) {
-  const cells = [model, policy, spread, percent(rate), `${percent(interval[0])} – ${percent(interval[1])}`, questions];
-  return make("tr", {}, ...cells.map((cell, place) => make("td", place > 2 ? { class: "number" } : {}, String(cell))));
+  const [low, high] = interval.map((share) => (share * 100).toFixed(1));
+  return make("tr", {}, named(model, policy),
+    cell(percent(rate), `${low} – ${high} %`), cell(String(questions), spread));
 }
+
+// A table's cell: what counts, and something quiet below it. So six facts of a round fit beside a vote, and on a phone.
+function cell(text, quiet, kind) {
+  return make("td", { class: kind }, text, ...(quiet ? [" ", make("small", {}, quiet)] : []));
+}
+
+const named = (model, quiet) => cell(model, quiet, "named");
 
 function upstreamRow([name, { state, lane, breaker, doubt }]) {
   const troubles = [TROUBLES[breaker], doubt && `Not used as a reference lane: ${doubt}.`].filter(Boolean);

@@ -40,4 +40,14 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
+const words = (name) => name.replaceAll("_", " ");
+
+const PINS = { won: "pinned", lost: "pinned before", refused: "not pinned", off: "not pinned" };
+
+// How long something lives on, in the largest unit of which there is more than one.
+function left(age) {
+  const [unit, size] = [["day", 86_400], ["hour", 3600], ["minute", 60]].find(([, each]) => age >= 1.5 * each) ?? ["second", 1];
+  return count(Math.round(age / size), unit);
+}
+
 const seconds = (value) => (value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`);

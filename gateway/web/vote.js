@@ -3,7 +3,7 @@
 
 const FATES = {
   launched: "asked", writing: "writing", ballot: "voted", spoiled: "spoiled: no answer in it",
-  abstained: "abstained", cancelled: "cancelled: it could change nothing", reference: "reference lane: it decides",
+  abstained: "abstained", cancelled: "cancelled: it could change nothing", reference: "reference: it decides",
 };
 const TITLES = { cache: "From the cache", joined: "Joined", reference: "Decided by the reference lane" };
 
@@ -14,6 +14,7 @@ class Vote {
     this.isDrawing = false;
     for (const id of ["problem", "verdict", "tally", "split"]) at(id).hidden = true;
     at("samples").replaceChildren();
+    at("before").hidden = true;
     at("vote").hidden = false;
     at("vote-title").textContent = "Vote";
   }
@@ -51,12 +52,12 @@ class Vote {
 
   tally({ counts }) {
     const most = Math.max(...counts.map(({ votes }) => votes));
-    const rows = counts.map(({ answer, votes, samples }) => make("li", {},
+    const rows = counts.map(({ answer, votes, samples }) => make("li", { class: this.colour(answer) },
       this.letter(answer), make("code", { title: answer }, shortly(answer)),
       make("meter", { min: 0, max: Math.max(this.about?.k ?? most, most), value: votes, "aria-label": `votes for ${shortly(answer)}` }),
       make("span", {}, `${votes} (${samples.map((index) => `#${index}`).join(" ")})`)));
     at("tally").replaceChildren(make("h3", {}, "Tally"), make("ol", {}, ...rows));
-    at("tally").hidden = false;
+    at("tally").hidden = counts.length === 0;
   }
 
   round(told) {
@@ -73,16 +74,16 @@ class Vote {
       agreement: say("agreement"), samples: `${say("samples")} of ${say("k")}`, "distinct answers": say("distinct"),
       "first difference": say("divergence") === undefined ? "none: one text" : `character ${say("divergence")}`,
       tokens: say("tokens"), margin: say("margin"), "samples saved": this.ended?.saved,
-      cache: headers["cache-status"], key: say("key")?.slice(0, 16),
+      answer: pinned(headers["cache-status"], this.ended?.pin), key: say("key")?.slice(0, 12),
     };
     const pairs = Object.entries(facts).filter(([, value]) => value !== undefined);
     at("verdict").replaceChildren(
-      make("h3", {}, `${TITLES[source] ?? "Verdict"}: ${outcome}`),
+      make("h3", {}, `${TITLES[source] ?? "Verdict"}: ${words(outcome)}`),
       make("pre", { tabindex: "0", "aria-label": "The answer" }, content),
       make("dl", {}, ...pairs.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))))));
     at("verdict").dataset.sure = ["unanimous", "majority", "single"].includes(outcome) ? "yes" : "no";
     at("verdict").hidden = false;
-    announce(`Verdict: ${outcome}, agreement ${say("agreement")}, from ${source}`);
+    announce(`Verdict: ${words(outcome)}, agreement ${say("agreement")}, from ${source}`);
   }
 
   error({ error }) {
@@ -125,20 +126,33 @@ class Vote {
   }
 
   drawSample(index, { article, fate, text, reasoning, answer, upstream, why, tokens }, position) {
-    const place = this.candidates.indexOf(answer);
-    article.className = place < 0 ? "sample" : `sample c${place % 5}`;
+    article.className = `sample ${this.colour(answer)}`;
     article.dataset.fate = fate;
     const state = [FATES[fate], why, upstream, tokens ? `${tokens} tokens` : ""].filter(Boolean).join(" · ");
-    const title = make("b", {}, `#${index} `, ...(place < 0 ? [] : [this.letter(answer), " ", shortly(answer, 24)]));
+    const title = make("b", {}, `#${index} `, ...(this.candidates.includes(answer) ? [this.letter(answer), " ", shortly(answer, 24)] : []));
     article.firstChild.replaceChildren(title, make("span", {}, state));
     const thinking = reasoning ? [make("i", {}, reasoning), "\n\n"] : [];
     article.lastChild.replaceChildren(...thinking, ...marked(text, position));
   }
 
+  colour(answer) {
+    const place = this.candidates.indexOf(answer);
+    return place < 0 ? "" : `c${place % 5}`;
+  }
+
   letter(answer) {
     const place = this.candidates.indexOf(answer);
-    return make("span", { class: `letter c${place % 5}` }, LETTERS[place] ?? String(place + 1));
+    return make("span", { class: `letter ${this.colour(answer)}` }, LETTERS[place] ?? String(place + 1));
   }
+}
+
+// What became of the answer's pin, as `cache-status` (RFC 9211) has it, or our own round where there was one.
+function pinned(status, fate) {
+  const age = /; hit; ttl=(\d+)/.exec(status)?.[1];
+  if (age !== undefined) return `from the pin, ${left(Number(age))} left`;
+  if (fate !== undefined) return fate === "won" ? "pinned now" : PINS[fate];
+  if (status.includes("collapsed")) return "from the vote that was joined";
+  return status.includes("stored") ? "pinned now" : "not pinned";
 }
 
 const shortly = (answer, most = 60) => (answer.length > most ? `${answer.slice(0, most - 1)}…` : answer);

@@ -150,6 +150,9 @@ async def test_an_error_is_the_last_thing_told() -> None:
         assert 503 == told[-1][1]["error"]["code"]
         by = {"endpoint": "chat_completions", "model": "m", "policy": "majority", "source": "none"}
         assert 1 == await client.metric("scg_requests_total", **by, status="503")
+        assert [("no_quorum", 0, 3)] == [
+            tuple(each[name] for name in ("outcome", "ballots", "k")) for each in only(told, "round")
+        ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The live page in a real Chromium, before a real gateway and scripted upstreams."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +13,7 @@ from playwright.async_api import Browser, Page, expect
 from gateway.settings.model import BreakerSettings, UpstreamSettings
 from tests.doubles.gateway import Client, open_gateway
 from tests.doubles.redis_server import free_port
-from tests.doubles.upstream import Paced, open_upstream
+from tests.doubles.upstream import Paced, Reply, open_upstream
 
 pytestmark = pytest.mark.browser
 
@@ -34,14 +36,23 @@ async def test_a_vote_from_the_question_to_the_verdict(page: Page) -> None:
     said = "so it is 41", "so it is 42", "so it is 42"
     async with open_upstream(*said) as upstream, open_gateway(upstream) as client:
         await visit(page, client)
+        await expect(page.locator("#before")).to_be_visible()
         await ask(page, "number")
         await expect(page.locator("#verdict h3")).to_have_text("Verdict: majority")
+        await expect(page.locator("#before")).to_be_hidden()
         await expect(page.locator("#verdict pre")).to_have_text("so it is 42")
         await expect(page.locator("#verdict dl")).to_contain_text("0.67")
         await expect(page.locator(".sample")).to_have_count(3)
         await expect(page.locator("#tally li").first).to_contain_text("42")
         await expect(page.locator("#tally li").first).to_contain_text("2 (")
-        await expect(page.locator("#rounds tbody tr")).to_have_count(1)
+        bar, winner = (
+            page.locator("#tally meter").first,
+            page.locator(".sample", has_text="so it is 42").first,
+        )
+        own = "(each) => getComputedStyle(each).getPropertyValue('--own')"
+        assert await winner.evaluate(own) == await bar.evaluate(own) != ""
+        about = re.compile(r"^majority pinned0\.67 3 of 3m majority, ")
+        await expect(page.locator("#rounds tbody tr")).to_have_text([about])
         await expect(page.locator("#headline")).to_contain_text("upper bound")
         await expect(page.locator("#upstreams")).to_have_text("u0: up, fast lane, breaker closed")
 
@@ -75,7 +86,7 @@ async def test_the_sample_that_decides_is_called_what_it_is(page: Page) -> None:
             await expect(page.locator("#verdict h3")).to_have_text("Decided by the reference lane: majority")
             last = page.locator(".sample").nth(3)
             await expect(last).to_have_attribute("data-fate", "reference")
-            await expect(last.locator("h3")).to_contain_text("C 43reference lane: it decides · ref")
+            await expect(last.locator("h3")).to_contain_text("C 43reference: it decides · ref")
             await expect(page.locator("#tally li")).to_have_count(2)
 
 
@@ -96,8 +107,13 @@ async def test_asked_again_it_comes_from_the_cache(page: Page) -> None:
         await visit(page, client)
         await ask(page)
         await expect(page.locator("#verdict h3")).to_have_text("Verdict: unanimous")
+        await expect(page.locator("#verdict dl")).to_contain_text("pinned now")
         await ask(page)
         await expect(page.locator("#verdict h3")).to_have_text("From the cache: unanimous")
+        await expect(page.locator("#verdict dl")).to_contain_text("from the pin, 7 days left")
+        await expect(page.locator("#verdict dl div", has_text="key").locator("dd")).to_have_text(
+            re.compile("^[0-9a-f]{12}$")
+        )
         await expect(page.locator("#verdict pre")).to_have_text("yes")
         await page.get_by_label("Vote again").check()
         await ask(page)
@@ -128,11 +144,12 @@ async def test_what_a_model_says_is_never_markup(page: Page) -> None:
 
 
 async def test_an_upstream_error_is_told(page: Page) -> None:
-    """No quorum: the upstream's own words."""
+    """No quorum: the upstream's own words, and the round in words as well."""
     async with open_upstream(500) as upstream, open_gateway(upstream) as client:
         await visit(page, client)
         await ask(page)
         await expect(page.get_by_role("alert")).to_have_text("scripted 500")
+        await expect(page.locator("#rounds tbody tr")).to_contain_text("no quorum not pinnednone 0 of 3")
 
 
 async def test_an_address_fills_in_the_form(page: Page) -> None:
@@ -196,6 +213,24 @@ async def test_how_upstreams_stand_is_told_in_words(page: Page) -> None:
             "invariant: up, reference lane, trusted, breaker closed",
         )):  # fmt: skip
             await expect(rows.nth(at)).to_contain_text(said)
+
+
+@pytest.mark.parametrize("width", [320, 390, 1000, 1280])
+async def test_no_table_is_cut_off(page: Page, width: int) -> None:
+    """Under a model's long name the tables fit their place on a phone, on a small screen and on a large one."""
+    name = "Organisation/Model-2.5-72B-Instruct-AWQ"
+    async with open_upstream() as upstream:
+        upstream.models = Reply(body=json.dumps({"data": [{"id": name, "object": "model"}]}).encode())
+        async with open_gateway(upstream) as client:
+            await page.set_viewport_size({"width": width, "height": 800})
+            await page.goto(client.url)
+            await expect(page.locator("#model")).to_have_value(name)
+            await ask(page)
+            for table in ("#rates", "#rounds"):
+                await expect(page.locator(f"{table} tbody td.named")).to_contain_text(f"{name} majority")
+            cut = "[...document.querySelectorAll('.scroll')].filter((each) => each.scrollWidth > each.clientWidth)"
+            assert 0 == await page.evaluate(f"{cut}.length")
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
