@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from functools import lru_cache
 
 from gateway.core.answer.rules import REGEX
 from gateway.core.policy import Policy, refuse_beyond
 from gateway.core.policy_fields import CHOICES, PolicyError
 from gateway.errors import BadRequest
 from gateway.extraction.installed import missing
+from gateway.memo import remembered
 from gateway.settings.model import Settings
 from gateway.wire.headers import TOLD
 
@@ -107,7 +107,7 @@ def _refuse_answer(changes: Mapping[str, tuple[object, str]]) -> None:
         raise BadRequest(f"{where}: {needed}", param=where)
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def directives(cache_control: str) -> frozenset[str]:
     """The directives of a Cache-Control field that matter here (RFC 9111, section 5.2.1)."""
     words = {word.strip().lower() for word in cache_control.split(",")}

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from hashlib import sha256
 
 from gateway.core.key import Question, ask
@@ -10,6 +9,7 @@ from gateway.core.plan import Plan
 from gateway.core.policy import Policy
 from gateway.core.round import Launch
 from gateway.errors import BadRequest, NotCached
+from gateway.memo import remembered
 from gateway.serving.policies import directives, policy_for
 from gateway.settings.model import KeySettings, Settings
 from gateway.upstream.engines import dialect, salt_of, sample_members
@@ -172,7 +172,7 @@ def _reason_of_policy(policy: Policy, asking: Asking) -> str | None:
     return None
 
 
-@lru_cache(maxsize=4096)
+@remembered(4096)
 def tenant_of(*credentials: str) -> str:
     """A digest of who asks; "" for nobody. The credentials themselves are never stored."""
     if not any(credentials):

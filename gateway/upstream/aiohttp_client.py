@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import ssl
-from functools import lru_cache
 from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
@@ -60,7 +59,7 @@ class AiohttpClient:
                 waiting = _Waiting(deadline, first_byte, ends)
                 response = await session.request(
                     call.method,
-                    _url(call.url),
+                    URL(call.url, encoded=True),
                     data=_payload(call.body),
                     headers=[*call.headers, *call.more],
                     allow_redirects=False,
@@ -205,8 +204,3 @@ def _tracing() -> aiohttp.TraceConfig:
 def _payload(body: bytes) -> bytes | BytesIO | None:
     """A body as aiohttp likes it: large ones are written in pieces, so that the loop turns in between."""
     return BytesIO(body) if len(body) > _LARGE else body or None
-
-
-@lru_cache(maxsize=256)
-def _url(text: str) -> URL:
-    return URL(text, encoded=True)

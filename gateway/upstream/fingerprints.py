@@ -6,12 +6,15 @@ upstream is written to the store under the upstream's URL, and whoever cannot lo
 there:
 
     seen:DIGEST OF URL            the models of an upstream, each with what tells it from another, and its engine
-    fingerprint:DIGEST OF MODEL   the fingerprint made last, for those who know nothing of any candidate
+    fingerprint:DIGEST OF MODEL   the fingerprint made last of a model that is listed, for those who know nothing of
+                                  any candidate
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 
+from gateway.memo import LONGEST
 from gateway.store.protocol import Store
 from gateway.upstream.looks import Look, fingerprint, read_look, write_look
 from gateway.upstream.upstream import Upstream
@@ -31,7 +34,7 @@ class Fingerprints:
         self._store = store
         self._upstreams = upstreams
         self._candidates = candidates
-        self._made: dict[str, str] = {}
+        self._made: OrderedDict[str, str] = OrderedDict()
         self._served: dict[str, str] = {}  # by the models ever seen
         self._is_told = True  # of all changes
 
@@ -49,8 +52,11 @@ class Fingerprints:
         if not described:
             return await self._store.recall(name)
         made = fingerprint(described)
-        if len(self._made) < _MODELS:
+        if len(model) <= LONGEST:
             self._made[model] = made
+        if len(self._made) > _MODELS:
+            self._made.popitem(last=False)
+        if any(upstream.knows(model) for upstream in self._upstreams):  # names that are made up have no end
             await self._store.remember(name, made)
         return made
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from gateway.memo import LONGEST
 from gateway.settings.model import Timeouts
 from gateway.upstream.client import Broken, Call, Headers, Unheard, Unreachable
 from gateway.upstream.connection import Connection, KnownHeads
@@ -20,6 +21,7 @@ from gateway.wire.fields import Fields
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s.
 _KEEP_ALIVE = 4.0
 _SLOWEST_TICK = 0.5
+_BEYOND_SCHEME = len("https://")
 
 
 class _Origin(NamedTuple):
@@ -46,7 +48,8 @@ class HttpClient:
     async def send(self, call: Call) -> HttpExchange:
         """Send a call. If a connection from the pool dies before a byte of the answer, once more on a new one."""
         ends = self._loop.time() + self._timeouts.total
-        origin, opening = _split(call.method, call.url)
+        take_apart = _known if len(call.url) <= LONGEST else _split
+        origin, opening = take_apart(call.method, call.url)
         request = _head(call, opening)
         pooled = self._pooled(origin)
         if pooled is not None:
@@ -136,9 +139,20 @@ def _default_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-@lru_cache(maxsize=1024)
 def _split(method: str, url: str) -> tuple[_Origin, str]:
     """Origin, and the first lines of a request, of a whole URL that is already encoded."""
+    path = url.find("/", _BEYOND_SCHEME)
+    origin, host = _origin(url if path < 0 else url[:path])
+    target = "/" if path < 0 else url[path:]
+    return origin, _checked(f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n", 2)
+
+
+_known = lru_cache(maxsize=1024)(_split)
+
+
+@lru_cache(maxsize=1024)
+def _origin(url: str) -> tuple[_Origin, str]:
+    """Where a URL without a path leads to, also as a Host field. They are the operator's, and few."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -147,12 +161,8 @@ def _split(method: str, url: str) -> tuple[_Origin, str]:
     is_tls = parts.scheme == "https"
     if parts.hostname is None or parts.scheme not in {"http", "https"}:
         raise Unreachable(f"no http or https URL: {url}")
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    host = parts.netloc.rpartition("@")[2]
-    return (
-        _Origin(parts.hostname, port or (443 if is_tls else 80), is_tls),
-        _checked(f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n", 2),
-    )
+    origin = _Origin(parts.hostname, port or (443 if is_tls else 80), is_tls)
+    return origin, parts.netloc.rpartition("@")[2]
 
 
 def _head(call: Call, opening: str) -> bytes:

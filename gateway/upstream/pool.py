@@ -7,6 +7,7 @@ from math import inf
 from random import random
 from time import monotonic
 
+from gateway.memo import LONGEST
 from gateway.store.protocol import Store
 from gateway.upstream.fingerprints import Fingerprints
 from gateway.upstream.holders import Holders
@@ -132,7 +133,8 @@ class Pool:
             table = _table(_in_lane(self.candidates(model), lane), now)
             if len(self._tables) >= _MODELS:
                 self._tables.clear()
-            self._tables[model, lane] = table
+            if len(model) <= LONGEST:
+                self._tables[model, lane] = table
         return table
 
 
