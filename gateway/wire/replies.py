@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.core.ballot import Reply
 from gateway.wire.margin import chat_margin, text_margin
+from gateway.wire.pairs import encode
 
 
 class UnreadableAnswer(ValueError):
@@ -22,7 +23,7 @@ class UnreadableAnswer(ValueError):
 
 class _Function(msgspec.Struct):
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Any] | None = None  # some engines send the object itself
 
 
 class _Custom(msgspec.Struct):
@@ -75,8 +76,13 @@ def convert_reply(plain: dict[str, Any]) -> Reply:
     """The same from a parsed answer, as `chunks.merge` makes it."""
     try:
         return _reply(msgspec.convert(plain, _Completion))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise UnreadableAnswer(str(error)) from error
+
+
+def spelt(given: Any) -> str:
+    """The text that a call is given: as it came, or the shortest that spells a value that is no text."""
+    return given if isinstance(given, str) else "" if given is None else encode(given).decode()
 
 
 def _reply(completion: _Completion) -> Reply:
@@ -107,7 +113,7 @@ def _calls(message: _Message) -> tuple[tuple[str, str], ...]:
 
 def _call(call: _ToolCall) -> tuple[str, str] | None:
     if call.function:
-        return call.function.name or "", call.function.arguments or ""
+        return call.function.name or "", spelt(call.function.arguments)
     if call.custom:  # OpenAI's tools that take free text
         return call.custom.name or "", call.custom.input or ""
     return None

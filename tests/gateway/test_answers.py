@@ -20,7 +20,7 @@ def said(content: str | None = None, **members: Any) -> Reply:
     return Reply(body=json.dumps({"id": "c", "object": "chat.completion", "choices": [choice]}).encode())
 
 
-def called(arguments: str, call: str) -> Reply:
+def called(arguments: str | dict[str, Any], call: str) -> Reply:
     """A completion that calls `weather`, under an id of the engine's making."""
     function = {"name": "weather", "arguments": arguments}
     return said(tool_calls=[{"id": call, "type": "function", "function": function}])
@@ -37,6 +37,19 @@ async def test_a_json_label_that_flips_is_outvoted() -> None:
         got = await client.chat(response_format=SCHEMA)
         assert ("majority", "0.67", "2") == got.about("outcome", "agreement", "distinct")
         assert got.content in answers[1:]
+
+
+async def test_arguments_may_be_an_object() -> None:
+    """Arguments that an engine sends as an object count by value, beside a text that spells them, and stay as sent."""
+    answers = (
+        called({"city": "Paris", "days": 3}, "call_1"),
+        called({"city": "Rome", "days": 3}, "call_2"),
+        called('{"days": 3.0, "city": "Paris"}', "call_3"),
+    )
+    async with open_upstream(*answers) as upstream, open_gateway(upstream) as client:
+        got = await client.chat(tools=TOOLS)
+        assert ("majority", "0.67", "2") == got.about("outcome", "agreement", "distinct")
+        assert got.body in {answer.body for answer in answers}
 
 
 async def test_without_a_format_json_is_text() -> None:

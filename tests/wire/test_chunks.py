@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gateway.wire.chunks import BrokenStream, Stream, merge, read_stream
+from gateway.wire.replies import convert_reply
 from gateway.wire.sse import encode_event
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -356,6 +357,15 @@ def test_garbage_with_usage_breaks_the_stream(garbage: bytes) -> None:
     for before in ([], [A]):
         with pytest.raises(BrokenStream):
             read_stream(stream(*before, garbage, A))
+
+
+def test_arguments_as_an_object() -> None:
+    """A call that comes whole, its arguments an object, is merged as such, and read."""
+    function = {"name": "f", "arguments": {"a": {"b": 1}}}
+    chunks = said({"role": "assistant"}, {"tool_calls": [{"index": 0, "id": "1", "function": function}]}, {})
+    plain = merged(*chunks)
+    assert [{"id": "1", "function": function}] == plain["choices"][0]["message"]["tool_calls"]
+    assert (("f", '{"a":{"b":1}}'),) == convert_reply(plain).calls
 
 
 GARBAGE: list[bytes] = [

@@ -67,6 +67,8 @@ MADE: list[tuple[Form, Json, Reply]] = [
     (RESPONSES, response({"type": "reasoning", "summary": [text("a")], "content": [text("b")]}, said(text("42"))),
      Reply("42")),
     (RESPONSES, response(call(), said(text("42"))), Reply("42", calls=(("add", '{ "a": 1}'),), finish="tool_calls")),
+    *((RESPONSES, response(call(arguments=given)), Reply("", calls=(("add", text),), finish="tool_calls"))
+      for given, text in (({"b": 2, "a": [1.0]}, '{"b":2,"a":[1.0]}'), ({}, "{}"), (None, ""))),
     (RESPONSES, response(call(namespace="math")), Reply("", calls=(("math.add", '{ "a": 1}'),), finish="tool_calls")),
     (RESPONSES, response({"type": "custom_tool_call", "name": "sh", "input": "ls"}),
      Reply("", calls=(("sh", "ls"),), finish="tool_calls")),

@@ -22,7 +22,7 @@ def chat(*, finish: str | None = "stop", usage: Json | None = None, **message: A
     return {"id": "x", "choices": [choice], "usage": usage}
 
 
-def tool(name: str | None, arguments: str | None) -> Json:
+def tool(name: str | None, arguments: str | Json | None) -> Json:
     return {"id": "call-1", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
@@ -42,6 +42,10 @@ READABLE: list[tuple[Json, Reply]] = [
     (chat(tool_calls=[tool("add", '{"a":1}')]), Reply("", calls=(("add", '{"a":1}'),))),
     (chat(tool_calls=[tool("b", "{}"), tool("a", "{}")]), Reply("", calls=(("b", "{}"), ("a", "{}")))),
     (chat(tool_calls=[tool(None, None)]), Reply("", calls=(("", ""),))),
+    (chat(tool_calls=[tool("add", {})]), Reply("", calls=(("add", "{}"),))),
+    (chat(tool_calls=[tool("add", {"é": 2**70, "a": [1.5]})]),
+     Reply("", calls=(("add", '{"é":1180591620717411303424,"a":[1.5]}'),))),
+    (chat(function_call={"name": "add", "arguments": {"a": 1}}), Reply("", calls=(("add", '{"a":1}'),))),
     (chat(content="42", tool_calls=[]), Reply("42")),
     (chat(content="42", tool_calls=None), Reply("42")),
     (chat(tool_calls=[{"type": "custom", "custom": {"name": "sh", "input": "ls"}}]), Reply("", calls=(("sh", "ls"),))),
@@ -87,7 +91,7 @@ UNREADABLE: dict[str, bytes] = {
     "text a number": b'{"choices":[{"text":42}]}',
     "calls an object": b'{"choices":[{"message":{"tool_calls":{}}}]}',
     "calls of strings": b'{"choices":[{"message":{"tool_calls":["add"]}}]}',
-    "arguments an object": b'{"choices":[{"message":{"tool_calls":[{"function":{"arguments":{}}}]}}]}',
+    "arguments a list": b'{"choices":[{"message":{"tool_calls":[{"function":{"arguments":[]}}]}}]}',
     "finish reason a number": b'{"choices":[{"text":"1","finish_reason":1}]}',
     "usage a number": b'{"choices":[{"text":"1"}],"usage":3}',
     "tokens a string": b'{"choices":[{"text":"1"}],"usage":{"completion_tokens":"3"}}',

@@ -10,7 +10,7 @@ from gateway.wire.forms.exact import decode, encode
 from gateway.wire.forms.faults import status_of
 from gateway.wire.forms.form import Json
 from gateway.wire.margin import token_margin
-from gateway.wire.replies import UnreadableAnswer
+from gateway.wire.replies import UnreadableAnswer, spelt
 
 # What an item is besides what it says: two that differ in these alone say the same.
 _INCIDENTAL = frozenset({"id", "call_id", "status"})
@@ -101,8 +101,8 @@ def _call(item: _Item, raw: Mapping[str, Any]) -> tuple[str, str] | None:
         return None
     name = f"{item.namespace}.{item.name}" if item.namespace else item.name or ""
     if item.type == "function_call":
-        return name, str(item.arguments or "")
+        return name, spelt(item.arguments)
     if item.type == "custom_tool_call":
-        return name, str(item.input or "")
+        return name, spelt(item.input)
     said = {member: value for member, value in raw.items() if member not in _INCIDENTAL}
     return item.type, encode(said).decode()
