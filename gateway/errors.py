@@ -136,8 +136,9 @@ class NoAgreement(GatewayError):
     @property
     def as_joined(self) -> "NoAgreement":
         """The same for somebody who waited for another's vote."""
-        told = dict(self.headers) | {"x-consistency-source": "joined"}
-        return NoAgreement(self.message, headers=tuple(told.items()))
+        source = "x-consistency-source"
+        told = ((name, "joined" if name == source else value) for name, value in self.headers)
+        return NoAgreement(self.message, headers=tuple(told))
 
 
 class Overloaded(GatewayError):
