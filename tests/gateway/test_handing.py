@@ -26,7 +26,7 @@ def test_an_upstream_s_error_comes_as_it_was() -> None:
 
 
 def test_a_vote_s_failure_comes_as_it_was() -> None:
-    """What is wrong with the vote is wrong for all who wait for it: words and fields are the same, but whose vote it was."""
+    """What is wrong with the vote is wrong for all who wait: words and fields are the same, but whose vote it was."""
     voted, joined = (("x-consistency-source", source) for source in ("vote", "joined"))
     with pytest.raises(NoAgreement, match="votes 1-1-1") as told:
         handed(hand_failure(NoAgreement("votes 1-1-1", headers=(voted, *FIELDS))))
