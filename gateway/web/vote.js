@@ -79,7 +79,7 @@ class Vote {
     const pairs = Object.entries(facts).filter(([, value]) => value !== undefined);
     at("verdict").replaceChildren(
       make("h3", {}, `${TITLES[source] ?? "Verdict"}: ${words(outcome)}`),
-      make("pre", { tabindex: "0", "aria-label": "The answer" }, content),
+      make("pre", { tabindex: "0", role: "group", "aria-label": "The answer" }, content),
       make("dl", {}, ...pairs.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))))));
     at("verdict").dataset.sure = ["unanimous", "majority", "single"].includes(outcome) ? "yes" : "no";
     at("verdict").hidden = false;
@@ -100,7 +100,7 @@ class Vote {
 
   sample(index) {
     if (!this.samples.has(index)) {
-      const article = make("li", { class: "sample" }, make("h3", {}), make("pre", { tabindex: "0", "aria-label": `Sample ${index}` }));
+      const article = make("li", { class: "sample" }, make("h3", {}), make("pre", { tabindex: "0", role: "group", "aria-label": `Sample ${index}` }));
       this.samples.set(index, { text: "", reasoning: "", fate: "launched", article });
       const order = [...this.samples.keys()].sort((one, other) => one - other);
       at("samples").replaceChildren(...order.map((each) => this.samples.get(each).article));
