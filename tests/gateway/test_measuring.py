@@ -1,10 +1,12 @@
 """Measuring without voting, against scripted upstreams on real sockets."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from gateway.core.policy import PRESETS
+from gateway.settings.model import Limits
 from tests.doubles.gateway import Client, open_gateway
 from tests.doubles.upstream import HALF, open_upstream
 from tests.doubles.waiting import until
@@ -134,3 +136,53 @@ async def test_what_does_not_come_is_no_pair(failure: Any) -> None:
         await measured(client)
         assert (0, 0) == await pairs(client, "single")
         assert 1 == await client.metric("scg_samples_total", model="m", policy="single", fate="abstained")
+
+
+async def test_measuring_lets_clients_go_first() -> None:
+    """A sample that only measures stands in the same line as all others, and behind a client's that came later."""
+    policy = PRESETS["single"].override(ALWAYS | {"measure_k": 2})
+    async with (
+        open_upstream("42") as upstream,
+        open_gateway(upstream, default_policy=policy, limits=Limits(max_samples_in_flight=1)) as client,
+    ):
+        at_once(client)
+        upstream.gates = {each: asyncio.Event() for each in range(2)}
+        served = asyncio.create_task(client.chat(seed=1))
+        await upstream.asked(1)
+        second = asyncio.create_task(client.chat(seed=2))
+        await until(lambda: client.inside.slots.waiting == 1)
+        upstream.gates[0].set()
+        assert 200 == (await served).status
+        await until(
+            lambda: client.inside.slots.waiting == 1
+        )  # what measures the first one, behind the second
+        third = asyncio.create_task(client.chat(seed=3))
+        await until(lambda: client.inside.slots.waiting == 2)
+        upstream.gates[1].set()
+        await asyncio.gather(second, third)
+        await measured(client)
+        assert ([1, 2, 3], 6) == (
+            [seen.body["seed"] for seen in upstream.seen][:3], len(upstream.seen)
+        )  # fmt: skip
+
+
+async def test_a_recheck_lets_clients_go_first() -> None:
+    """The samples of a pin's second round likewise: a client's, asked for later, goes first."""
+    policy = PRESETS["majority"].override({"recheck": 1.0})
+    async with (
+        open_upstream("42") as upstream,
+        open_gateway(upstream, default_policy=policy, limits=Limits(max_samples_in_flight=1)) as client,
+    ):
+        at_once(client)
+        upstream.gates = {2: asyncio.Event()}
+        for source in ("vote", "cache"):
+            assert (source,) == (await client.chat(seed=1)).about("source")
+        await upstream.asked(3)  # the round that is run again has the only place, and its other sample waits
+        await until(lambda: client.inside.slots.waiting == 1)
+        other = asyncio.create_task(client.chat({"x-consistency-k": "1"}, seed=2))
+        await until(lambda: client.inside.slots.waiting == 2)
+        upstream.gates[2].set()
+        await other
+        await measured(client)
+        assert [1, 1, 1, 2, 1] == [seen.body["seed"] for seen in upstream.seen]
+        assert (1, 0) == await pairs(client, "majority")

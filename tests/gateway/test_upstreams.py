@@ -13,7 +13,7 @@ from gateway.settings.model import BreakerSettings, RetrySettings, Settings, Ups
 from tests.doubles.gateway import Client, open_gateway, open_gateway_for
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import HALF, RESET, Answer, Reply, Upstream, open_upstream
-from tests.doubles.waiting import until_async
+from tests.doubles.waiting import until, until_async
 from tests.upstream.raw_server import Connection, Play, keeping, open_raw, response
 
 SINGLE = PRESETS["single"].override({"cache": False})
@@ -84,6 +84,22 @@ async def test_what_was_begun_is_an_abstention(answer: Answer) -> None:
         got = await client.chat()
         assert (200, ("unanimous", "3")) == (got.status, got.about("outcome", "samples"))
         assert (4, 1.0, {}) == (len(upstream.seen), await abstained(client), await retried(client))
+
+
+async def test_its_queue_is_published() -> None:
+    """`scg_upstream_queue` is how many samples wait for a place at an upstream that takes one at a time."""
+    async with (
+        open_upstream() as upstream,
+        open_gateway(upstream, known={"max_in_flight": 1}, default_policy=SINGLE) as client,
+    ):
+        upstream.gates = {0: asyncio.Event()}
+        asked = [asyncio.create_task(client.chat(seed=seed)) for seed in range(3)]
+        line = client.inside.pool.upstreams[0].slots
+        await until(lambda: line.waiting == 2)
+        assert 2 == await client.metric("scg_upstream_queue", upstream="u0")
+        upstream.gates[0].set()
+        assert {200} == {got.status for got in await asyncio.gather(*asked)}
+        assert 0 == await client.metric("scg_upstream_queue", upstream="u0")
 
 
 async def test_the_only_one_is_asked_again_when_it_wants_to_be() -> None:
