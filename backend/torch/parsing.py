@@ -1,7 +1,7 @@
 """A body's bytes to a struct, or an error that names the member at fault."""
 
 import re
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -10,15 +10,27 @@ from backend.errors import RequestError
 _T = TypeVar("_T")
 
 
-def parsed(raw: bytes, kind: type[_T]) -> tuple[dict[str, Any], _T]:
-    """All members as they came, and those that `kind` knows, checked.
+class Shape(Generic[_T]):
+    """What a body is read as. Made where the struct is, at import.
+
+    Bodies are read in threads, and msgspec takes a type apart when it first meets it: two threads that do so at once
+    can crash the process. A decoder has it done before there are any.
+    """
+
+    def __init__(self, kind: type[_T]) -> None:
+        self.kind = kind
+        self._decoder = msgspec.json.Decoder(kind)
+
+
+def parsed(raw: bytes, shape: Shape[_T]) -> tuple[dict[str, Any], _T]:
+    """All members as they came, and those that the shape knows, checked.
 
     Raises:
         RequestError: 400 naming the member at fault.
     """
     try:
         members = msgspec.json.decode(raw, type=dict[str, Any])
-        return members, msgspec.convert(members, kind)
+        return members, msgspec.convert(members, shape.kind)
     except msgspec.ValidationError as error:
         raise _named(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

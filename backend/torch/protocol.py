@@ -14,7 +14,7 @@ from backend.errors import RequestError
 from backend.torch.forms import Constraint, Form
 from backend.torch.generation import Request
 from backend.torch.grammar import Grammar
-from backend.torch.parsing import parsed
+from backend.torch.parsing import Shape, parsed
 from backend.torch.sampler import SamplingParams
 from backend.torch.tokenizer import Tokenizer
 
@@ -95,6 +95,7 @@ class _CompletionBody(_Body, kw_only=True):
 
 
 _B = TypeVar("_B", bound=_Body)
+_CHAT, _COMPLETION = Shape(_ChatBody), Shape(_CompletionBody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def read_chat(raw: bytes, tokenizer: Tokenizer, max_len: int) -> Call:
     Raises:
         RequestError: 400 naming the member at fault.
     """
-    body = _parsed(raw, _ChatBody)
+    body = _parsed(raw, _CHAT)
     if body.top_logprobs is not None and not body.logprobs:
         raise RequestError("top_logprobs: needs logprobs to be true", param="top_logprobs")
     prompt = tokenizer.chat([{"role": m.role, "content": content(m)} for m in body.messages])
@@ -131,14 +132,14 @@ def read_completion(raw: bytes, tokenizer: Tokenizer, max_len: int) -> Call:
     Raises:
         RequestError: 400 naming the member at fault.
     """
-    body = _parsed(raw, _CompletionBody)
+    body = _parsed(raw, _COMPLETION)
     prompts = tuple(_prompt_tokens(prompt, tokenizer) for prompt in _prompts(body))
     params = _params(body, body.max_tokens, _COMPLETION_TOKENS, body.logprobs)
     return _call(body, prompts, max_len, params, _grammar(body, tokenizer))
 
 
-def _parsed(raw: bytes, kind: type[_B]) -> _B:
-    members, body = parsed(raw, kind)
+def _parsed(raw: bytes, shape: Shape[_B]) -> _B:
+    members, body = parsed(raw, shape)
     for name, neutral in _UNSUPPORTED.items():
         if members.get(name) not in neutral:
             raise RequestError(f"{name}: not supported by this backend", param=name)

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from backend.errors import RequestError
-from backend.torch.parsing import parsed
+from backend.torch.parsing import Shape, parsed
 from backend.torch.protocol import Message, content
 from backend.torch.tokenizer import Tokenizer
 
@@ -22,13 +22,16 @@ class _Tokens(msgspec.Struct):
     tokens: list[int]
 
 
+_TEXT, _TOKENS = Shape(_Text), Shape(_Tokens)
+
+
 def read_tokenize(raw: bytes, tokenizer: Tokenizer) -> tuple[tuple[int, ...], list[str] | None]:
     """Tokens of a text or a conversation, and their strings if they were asked for.
 
     Raises:
         RequestError: 400 naming the member at fault.
     """
-    _, body = parsed(raw, _Text)
+    _, body = parsed(raw, _TEXT)
     if body.messages is not None:
         tokens = tokenizer.chat([{"role": one.role, "content": content(one)} for one in body.messages])
     elif body.prompt is not None:
@@ -44,7 +47,7 @@ def read_detokenize(raw: bytes, tokenizer: Tokenizer) -> str:
     Raises:
         RequestError: 400 naming the member at fault.
     """
-    _, body = parsed(raw, _Tokens)
+    _, body = parsed(raw, _TOKENS)
     strange = [token for token in body.tokens if not 0 <= token < len(tokenizer)]
     if strange:
         raise RequestError(f"tokens: {strange[0]} is not in the vocabulary", param="tokens")
