@@ -54,9 +54,8 @@ class Round:
         self.result: Result | None = None
         self.size = plan.policy.k  # samples that the vote may come to; N once escalated
         self.launched = 0  # for the vote; the reference sample is apart
-        self.tokens = (
-            0  # completion tokens of all samples that came; what is read of cancelled ones may be added
-        )
+        # Completion tokens of all samples that came; what is read of cancelled ones may be added.
+        self.tokens = 0
         self.prompt = 0  # prompt tokens of a sample: all ask the same
         self.is_escalated = False
         self._agrees = agrees
