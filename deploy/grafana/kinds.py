@@ -100,9 +100,8 @@ def lines(
     )
     if unit != "percentunit":
         return panel
-    return panel.max(1).span_nulls(
-        span_nulls=600_000
-    )  # pairs are rare: a curve goes on over ten minutes, in ms
+    # Pairs are rare: a curve goes on over ten minutes, in ms.
+    return panel.max(1).span_nulls(span_nulls=600_000)
 
 
 def rates_by(

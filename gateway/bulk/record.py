@@ -16,9 +16,8 @@ from gateway.wire.replies import UnreadableAnswer
 _WHOLE = frozenset({"k", "k-asked", "samples", "distinct", "divergence", "tokens"})
 _SHARES = frozenset({"agreement", "margin"})
 _JSON = "application/json"
-_ANSWERS = frozenset(
-    {200, 422}
-)  # an answer, and the verdict that there is none: the rest may go otherwise again
+# An answer, and the verdict that there is none: the rest may go otherwise again.
+_ANSWERS = frozenset({200, 422})
 
 
 class Response(msgspec.Struct):

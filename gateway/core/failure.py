@@ -37,6 +37,5 @@ class NoReference:
     """A vote without agreement, and no reference sample to arbitrate it, under `reference_fallback: error`."""
 
     verdict: Verdict  # of the vote
-    abstention: (
-        Abstention  # of the reference sample; its reason is `reference` where no lane is up and trusted
-    )
+    # Of the reference sample; its reason is `reference` where no lane is up and trusted.
+    abstention: Abstention

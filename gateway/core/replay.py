@@ -32,9 +32,8 @@ def replay(plan: Plan, fast: Sequence[Sample], reference: Sequence[Sample] = ())
             continue
         asked[action.lane] += 1
         launched.extend(held.receive(_next(left[action.lane], action.index)))
-    asked["fast"] += sum(
-        isinstance(action, Launch) and action.lane == "fast" for action in launched
-    )  # under way when it ended
+    # Under way when it ended.
+    asked["fast"] += sum(isinstance(action, Launch) and action.lane == "fast" for action in launched)
     winner = held.result.winner if isinstance(held.result, Verdict) else None
     vote = None if winner is None else cast(winner, plan.answer)
     return Replayed(

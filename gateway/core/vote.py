@@ -38,9 +38,8 @@ class Verdict(NamedTuple):
     """
 
     winner: Sample
-    outcome: (
-        str  # unanimous | majority | plurality | tie (no strict lead for the winner) | single | no_quorum
-    )
+    # unanimous | majority | plurality | tie (no strict lead for the winner) | single | no_quorum
+    outcome: str
     agreement: float  # winner's votes / (ballots + spoiled)
     k: int
     samples: int  # ballots + spoiled
@@ -50,9 +49,8 @@ class Verdict(NamedTuple):
     votes: tuple[int, ...]  # per candidate, most first
     tokens: int  # completion tokens of all samples cast, and of the reference sample
     same_pair: bool | None  # whether the first two ballots agree; None if there are no two
-    arbitration: str = (
-        "none"  # what the reference lane gave where it was asked: came | spoiled | failed | none
-    )
+    # What the reference lane gave where it was asked: came | spoiled | failed | none.
+    arbitration: str = "none"
 
     @property
     def margin(self) -> float | None:

@@ -17,13 +17,11 @@ from gateway.wire.headers import TENANT
 _FIELDS = (*HEADERS, *TENANT)
 _BOUND = 4 << 20  # bytes that are remembered, counted as below
 _LONGEST = 64 << 10  # a longer body is rarely sent twice, and its parsing is small beside its transport
-_ENTRY = (
-    2 << 10
-)  # what is read from the shortest request takes this much, and longer ones some four times their size
+# What is read from the shortest request takes this much, and longer ones some four times their size.
+_ENTRY = 2 << 10
 
-_Said = tuple[
-    tuple[str | None, ...], str
-]  # the values of _FIELDS, and what cache-control says on all of its lines
+# The values of _FIELDS, and what cache-control says on all of its lines.
+_Said = tuple[tuple[str | None, ...], str]
 _Seen = tuple[str, bytes, _Said, str]  # the last: the digest of the client's key
 
 

@@ -38,9 +38,8 @@ class Debts:
     def __init__(self, link: Link, memory: MemoryStore) -> None:
         self._link = link
         self._memory = memory
-        self._by_key: OrderedDict[str, _Debt] = (
-            OrderedDict()
-        )  # a dict looks for its first entry past deleted ones
+        # Ordered: a dict looks for its first entry past deleted ones.
+        self._by_key: OrderedDict[str, _Debt] = OrderedDict()
         self._texts: dict[str, _Text] = {}
         self._passing: OrderedDict[str, _Text] = OrderedDict()
 

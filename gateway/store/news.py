@@ -14,9 +14,8 @@ class News:
 
     def __init__(self) -> None:
         self.is_elsewhere = False  # another process votes, and this one waits for its verdict
-        self.outlast: Callable[[], Awaitable[None]] | None = (
-            None  # returns once no other process waits for this vote
-        )
+        # Returns once no other process waits for this vote.
+        self.outlast: Callable[[], Awaitable[None]] | None = None
         self._has_sample = False
         self._told: list[bytes] = []
         self._watchers: list[Watcher] = []

@@ -76,9 +76,10 @@ def test_splits_are_unbiased(chances: Sequence[Fraction]) -> None:
         answer: sum(chance(texts) for texts, won in verdicts.items() if won == answer) for answer in letters
     }
     fresh = sum(each * each for each in wins.values())
+    # By symmetry one split stands for all.
     split = sum(
         chance(heard) * (verdicts[heard[:3]] == verdicts[heard[3:]]) for heard in product(letters, repeat=6)
-    )  # by symmetry one split stands for all
+    )
     assert fresh == split
 
 

@@ -46,9 +46,8 @@ async def test_openai_python_waits_as_it_is_told() -> None:
         AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=A, max_retries=8) as client,
     ):
         await client.models.list()  # so that the next one needs no setting up
-        await gateway.inside.store.draw(
-            "a", [Draw("requests", 600, 625, is_fact=True)]
-        )  # owes for two seconds
+        # Owes for two seconds.
+        await gateway.inside.store.draw("a", [Draw("requests", 600, 625, is_fact=True)])
         raw = await client.chat.completions.with_raw_response.create(**CHAT)
         assert raw.retries_taken >= 1
         assert 1 <= await gateway.metric("scg_tenant_limited_total", tenant="a", limit="requests")
