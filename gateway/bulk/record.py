@@ -1,7 +1,6 @@
 """A line of the output: OpenAI's batch format, and beside it what the gateway says of the vote."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,9 @@ from gateway.bulk.jobs import Job
 from gateway.calling.post import Failed, Got
 from gateway.upstream.client import field
 from gateway.wire.forms.table import BY_PATH
+from gateway.wire.headers import as_member
 from gateway.wire.replies import UnreadableAnswer
 
-_WHOLE = frozenset({"k", "k-asked", "samples", "distinct", "divergence", "tokens"})
-_SHARES = frozenset({"agreement", "margin"})
 _JSON = "application/json"
 # An answer, and the verdict that there is none: the rest may go otherwise again.
 _ANSWERS = frozenset({200, 422})
@@ -76,7 +74,7 @@ def make_record(name: str, job: Job, got: Got | Failed) -> Record:
     if body is None:
         body = msgspec.Raw(json.dumps(got.body.decode(errors="replace")).encode())
     response = Response(got.status, field(got.headers, "x-request-id"), body)
-    return Record(name, job.custom_id, response, None, _consistency(dict(got.told)) or None)
+    return Record(name, job.custom_id, response, None, as_member(dict(got.told)) or None)
 
 
 def _as_json(body: bytes) -> msgspec.Raw | None:
@@ -86,19 +84,6 @@ def _as_json(body: bytes) -> msgspec.Raw | None:
         return msgspec.Raw(msgspec.json.format(body, indent=-1))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-
-
-def _consistency(told: Mapping[str, str]) -> dict[str, Any]:
-    return {name.replace("-", "_"): _value(name, text) for name, text in told.items()}
-
-
-def _value(name: str, text: str) -> Any:
-    try:
-        if name in _WHOLE:
-            return int(text)
-        return float(text) if name in _SHARES else text
-    except ValueError:
-        return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,8 @@ def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> 
         return landing_response(
             landing, trace.request_id, JSON, as_plain(wanted.endpoint, landing.pin), seconds
         )
-    body = as_stream(wanted, landing.pin)
+    told = landing.told(perf_counter() - trace.began) if wanted.include_usage else None
+    body = as_stream(wanted, landing.pin, told, in_comment=False)
     seconds = perf_counter() - trace.began
     gateway.metrics.first_chunk(landing.source, seconds)
     return landing_response(landing, trace.request_id, EVENT_STREAM, body, seconds)

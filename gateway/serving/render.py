@@ -11,12 +11,17 @@ def as_plain(form: Form, pin: Pin) -> bytes:
     return form.plain(pin.body) if pin.streamed else pin.body
 
 
-def as_stream(wanted: Wanted, pin: Pin, told: dict[str, str] | None = None) -> bytes:
+def as_stream(
+    wanted: Wanted, pin: Pin, told: dict[str, str] | None = None, *, in_comment: bool = True
+) -> bytes:
     """All events of the stream: the winner's own, or what its body would have been as events.
 
-    `told` is what the response's header could not say yet.
+    `told` is what is said of the verdict: in the usage chunk, and in a comment what the header could not say yet.
     """
-    events = wanted.endpoint.events(pin.body, streamed=pin.streamed)
     return write_events(
-        events, include_usage=wanted.include_usage, usage_in_chunks=wanted.usage_in_chunks, told=told
+        wanted.endpoint.events(pin.body, streamed=pin.streamed),
+        include_usage=wanted.include_usage,
+        usage_in_chunks=wanted.usage_in_chunks,
+        told=told,
+        in_comment=in_comment,
     )

@@ -12,6 +12,11 @@ Pairs = list[tuple[str, str]]
 _BLANK = re.compile(r"(?<=[,;]) ")  # after a separator of a structured field (RFC 8941), which needs none
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 
+# Of what is said of a verdict, what is a number.
+_PREFIX = "x-consistency-"
+_COUNTS = frozenset({"k", "k-asked", "samples", "distinct", "divergence", "tokens"})
+_FRACTIONS = frozenset({"agreement", "margin"})
+
 # Fields that belong to one connection (RFC 9110, section 7.6.1), or that a proxy makes anew.
 CONNECTION = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
@@ -150,6 +155,24 @@ def describe(pin: Pin, source: str, key: str) -> dict[str, str]:
 def describe_shedding(asked: int) -> dict[str, str]:
     """The field of an answer for which pressure left one sample instead of so many; none for 0."""
     return {"x-consistency-k-asked": str(asked)} if asked else {}
+
+
+def as_member(described: Mapping[str, str]) -> dict[str, str | int | float]:
+    """The same as members of a JSON object: without the prefix, in one word, numbers as numbers."""
+    return {
+        name.removeprefix(_PREFIX).replace("-", "_"): _number(name.removeprefix(_PREFIX), value)
+        for name, value in described.items()
+    }
+
+
+def _number(name: str, value: str) -> str | int | float:
+    """What other versions of the gateway write otherwise stays a text."""
+    try:
+        if name in _COUNTS:
+            return int(value)
+        return float(value) if name in _FRACTIONS else value
+    except ValueError:
+        return value
 
 
 def as_comment(described: Mapping[str, str]) -> str:

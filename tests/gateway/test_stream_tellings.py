@@ -52,7 +52,7 @@ async def test_what_the_header_could_not_say_follows_in_the_stream() -> None:
             ": x-consistency-source=vote x-consistency-outcome=majority x-consistency-agreement=0.67 " in text
         )
         usage = used(text.encode())
-        assert ("majority", "0.67", "3") == tuple(
+        assert ("majority", 0.67, 3) == tuple(
             usage["consistency"][it] for it in ("outcome", "agreement", "k")
         )
 
@@ -74,6 +74,19 @@ async def test_a_stream_says_what_is_known_when_it_is_known() -> None:
         usage["cache_status"],
         usage["server_timing"].replace(" ", ""),
     )
+
+
+async def test_a_hit_tells_in_its_usage_chunk_as_well() -> None:
+    """Who reads streams through an SDK sees no header: the usage chunk tells of a pin as it does of a vote."""
+    async with open_upstream("42") as upstream, open_gateway(upstream) as client:
+        await client.chat()
+        hit, bare = await client.chat(stream=True, stream_options=USAGE), await client.chat(stream=True)
+    told = used(hit.body)["consistency"]
+    expected = {"source": "cache", "outcome": "unanimous", "agreement": 1.0, "k": 3, "samples": 2}
+    assert expected == {name: told[name] for name in expected}
+    assert ("cache", told["key"]) == hit.about("source", "key")
+    assert b": x-" not in hit.body
+    assert b"consistency" not in bare.body
 
 
 async def test_without_a_key_a_stream_names_none() -> None:

@@ -77,7 +77,9 @@ async def test_usage_in_the_chunks_of_choices(
     assert ("vote", "cache") == (*voted.about("source"), *replayed.about("source"))
     assert encode_events(own[:-1]) == replayed.body
     assert not any(b'"usage"' in payload for payload in payloads(voted.body))
-    assert own == [json.loads(payload) for payload in payloads(asked.body)[:-1]]
+    *said, usage = [json.loads(payload) for payload in payloads(asked.body)[:-1]]
+    assert "cache" == usage.pop("consistency")["source"]
+    assert own == [*said, usage]
 
 
 @pytest.mark.parametrize(("path", "members"), ASKED)

@@ -417,7 +417,7 @@ def test_usage_and_consistency() -> None:
         played.finish(include_usage=include_usage, told=told) for include_usage in (True, False)
     )
     usage = payloads(asked)[-1]
-    assert ("a", [], {"outcome": "unanimous", "agreement": "1.00"}) == (
+    assert ("a", [], {"outcome": "unanimous", "agreement": 1.0}) == (
         usage["id"], usage["choices"], usage["consistency"],
     )  # fmt: skip
     assert json.loads(HELLO.body().split(b"\n\n")[-3][6:])["usage"] == usage["usage"]
@@ -442,7 +442,7 @@ def test_usage_in_the_chunks_of_choices(in_each: bool, is_chat: bool, size: int)
     assert played.client
     asked = played.finish(told={"x-consistency-k": "3"})
     *said, usage = payloads(asked)
-    assert (used["usage"], [], {"k": "3"}) == (usage["usage"], usage["choices"], usage["consistency"])
+    assert (used["usage"], [], {"k": 3}) == (usage["usage"], usage["choices"], usage["consistency"])
     assert not any(chunk.get("usage") for chunk in said)
     assert said == payloads(played.finish(include_usage=False))
     assert merge(read_stream(script.body()))["choices"] == merge(read_stream(asked))["choices"]
