@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
-from unicodedata import normalize
 
 from gateway.core.answer import regex, rules
 from gateway.core.answer.boxed import last_boxed
 from gateway.core.answer.calls import canonical_calls
 from gateway.core.answer.choice import last_choice
 from gateway.core.answer.json_value import canonical_json
+from gateway.core.answer.normalized import folded
 from gateway.core.answer.number import last_number
 from gateway.core.answer.thinking import after_thinking
 
@@ -106,7 +106,8 @@ def extract(reply: Reply, answer: str) -> str | None:
 
 def is_costly(reply: Reply, answer: str) -> bool:
     """Whether `extract` is better called where it holds nobody up, and its result put into the sample."""
-    return rules.is_costly(answer, len(reply.content) + sum(len(given) for _, given in reply.calls))
+    size = len(reply.content) + len(reply.refusal) + sum(len(given) for _, given in reply.calls)
+    return rules.is_costly(answer, size)
 
 
 def exact_text(reply: Reply) -> str:
@@ -117,14 +118,11 @@ def exact_text(reply: Reply) -> str:
 
 
 def _normalized(reply: Reply) -> str:
-    def fold(text: str) -> str:
-        return " ".join(normalize("NFC", text).split())
-
     return exact_text(
         Reply(
-            fold(reply.content),
-            fold(reply.refusal),
-            tuple((name, fold(arguments)) for name, arguments in reply.calls),
+            folded(reply.content),
+            folded(reply.refusal),
+            tuple((name, folded(arguments)) for name, arguments in reply.calls),
         )
     )
 

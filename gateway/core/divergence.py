@@ -9,7 +9,11 @@ def divergence(texts: Collection[str]) -> int | None:
         return None
     # The least and the greatest text differ first where any two do.
     least, greatest = min(texts), max(texts)
-    shared = next(
-        (at for at, pair in enumerate(zip(least, greatest, strict=False)) if pair[0] != pair[1]), None
-    )
-    return len(least) if shared is None else shared
+    same, end = 0, len(least)  # so many characters are the same, and no more than so many
+    while same < end:
+        middle = (same + end + 1) // 2
+        if least[same:middle] == greatest[same:middle]:
+            same = middle
+        else:
+            end = middle - 1
+    return same

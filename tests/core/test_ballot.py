@@ -133,6 +133,14 @@ def test_normalized_replies(one: Reply, other: Reply, same: bool) -> None:  # no
     assert same == (answer_of(one, "normalized") == answer_of(other, "normalized"))
 
 
+@pytest.mark.parametrize("marks", ["\u0301\u0323", "\u0f73\u0323"])  # the second of them is two, in NFC
+@pytest.mark.parametrize(("times", "composed"), [(10, True), (16, False), (300_000, False)])
+def test_marks_that_pile_up(marks: str, times: int, composed: bool) -> None:  # noqa: FBT001  a column
+    """More marks in a row than any language has are not composed, which would take time quadratic in their number."""
+    piled = "e" + marks * times
+    assert composed == (answer_of(Reply(f"\ud800 {piled}  x"), "normalized") != f"\ud800 {piled} x")
+
+
 @quickly
 @given(content=st.text(max_size=30))
 def test_normalizing_twice_changes_nothing(content: str) -> None:
@@ -230,7 +238,8 @@ def test_what_was_extracted_elsewhere_is_taken() -> None:
         ("calls-or-text", Reply("", calls=(("f", "1" * 9_000), ("f", "1" * 9_000))), True),
         ("regex:a", Reply("a" * 1_000_000), True),
         ("text", Reply("a" * 1_000_000), False),
-        ("normalized", Reply("a" * 1_000_000), False),
+        ("normalized", Reply("a" * 16_384), False),
+        ("normalized", Reply("", refusal="a" * 16_385), True),
     ],
 )
 def test_what_is_costly(rule: str, reply: Reply, costly: bool) -> None:  # noqa: FBT001  a column

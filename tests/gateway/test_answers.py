@@ -1,13 +1,17 @@
 """What counts as the same answer, as a client sees it, against scripted upstreams on real sockets."""
 
+import asyncio
 import json
+import signal
 from typing import Any
 
 import pytest
 
+from gateway.core.ballot import Reply as Read
 from gateway.core.policy import PRESETS
 from tests.doubles.gateway import open_gateway
 from tests.doubles.upstream import Reply, open_upstream
+from tests.doubles.waiting import until
 
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 SCHEMA = {"type": "json_object"}
@@ -133,13 +137,26 @@ async def test_a_request_chooses_its_rule() -> None:
             )
 
 
-async def test_a_large_answer_is_read_elsewhere() -> None:
-    """A megabyte of JSON is voted on by value, and the loop that serves everybody is not held up by it."""
-    large = "[" + "1.0," * 250_000 + "1]"
-    async with (
-        open_upstream(large, large.replace(".0", "")) as upstream,
-        open_gateway(upstream) as client,
-    ):
-        got = await client.chat(response_format=SCHEMA)
-        assert ("unanimous", "1") == got.about("outcome", "distinct")
-        assert client.inside.extractors._idle
+@pytest.mark.parametrize(
+    ("answer", "one", "other"),
+    [
+        ("json", "[" + "1.0," * 250_000 + "1]", "[" + "1," * 250_000 + "1]"),
+        ("regex:(\\d)x?", "1x" * 500_000, "2x" * 500_000 + "1x"),
+        ("normalized", "e\u0301  " * 250_000, "\u00e9 " * 250_000),
+    ],
+    ids=lambda value: value if len(value) < 20 else "",
+)
+async def test_a_large_answer_is_read_elsewhere(answer: str, one: str, other: str) -> None:
+    """A megabyte is read by a worker: while that is held up others are served, and then it is voted on by value."""
+    policy = PRESETS["majority"].override({"answer": answer})
+    async with open_upstream(one, other) as upstream, open_gateway(upstream, default_policy=policy) as client:
+        client.inside.extractors._seconds = 60.0  # for a worker that this test holds up
+        await client.inside.extractors.extract(Read("42"), answer)
+        worker = client.inside.extractors._idle[0]._process
+        worker.send_signal(signal.SIGSTOP)
+        large = asyncio.create_task(client.chat())
+        await until(lambda: client.inside.extractors._waiting == 1)  # the other one of two
+        upstream.answers = ["42"]
+        assert "42" == (await client.chat(seed=1)).content
+        worker.send_signal(signal.SIGCONT)
+        assert ("unanimous", "1") == (await large).about("outcome", "distinct")

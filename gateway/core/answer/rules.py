@@ -33,4 +33,4 @@ def parse_answer(value: object) -> str:
 
 def is_costly(rule: str, size: int) -> bool:
     """Whether an answer of `size` characters takes so long to read that no event loop should do it."""
-    return rule == "math" or (size > _LARGE and rule not in {"text", "normalized"})
+    return rule == "math" or (size > _LARGE and rule != "text")
