@@ -84,6 +84,21 @@ def spoilt_chunks(subject: str, streams: int) -> Reading:
     return read
 
 
+def held_back(subject: str, streams: int) -> Reading:
+    """Milliseconds that all but one in a hundred chunks come later at most, beyond what they take without a proxy.
+
+    Proxies that leave Nagle's algorithm on hold chunks back for some 20 to 40.
+    """
+
+    def read(results: Results) -> Figure | None:
+        pairs = zip(
+            results.stream_runs(subject, streams), results.stream_runs("direct", streams), strict=False
+        )
+        return figure(our.delay_p99_ms - direct.delay_p99_ms for our, direct in pairs)
+
+    return read
+
+
 def _memory(results: Results) -> Figure | None:
     return figure([max(results.memory.loaded_mb, results.memory.after_mb)]) if results.memory else None
 
@@ -117,6 +132,8 @@ GOALS: tuple[Goal, ...] = (
     Goal("stream / vllm-router, CPU per chunk, 500 at once", 1.0, chunk_cpu("gateway", "vllm-router", 500)),
     Goal("stream: chunks lost or merged, 50 at once", 0, spoilt_chunks("gateway", 50), ""),
     Goal("stream: chunks lost or merged, 500 at once", 0, spoilt_chunks("gateway", 500), ""),
+    Goal("stream: chunks held back, p99, 50 at once", 10, held_back("gateway", 50), "ms"),
+    Goal("stream: chunks held back, p99, 500 at once", 10, held_back("gateway", 500), "ms"),
     Goal("stream: first chunk later by, 1 at once", 0.3, added_first("gateway"), "ms"),
     Goal("resident memory under load and after", 70, _memory, "MB"),
     Goal("its growth over 1,000,000 hits", 1, _growth, "MB"),

@@ -1,5 +1,6 @@
-"""docs/gpu.md from what is kept in benchmarks/results/gpu/: `benchmarks/gpu_report.py [FOLDER [PAGE]]`."""
+"""docs/gpu.md from what is kept in benchmarks/results/gpu/."""
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -14,8 +15,12 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 def main() -> int:
     """Write the page."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else _ROOT / "benchmarks/results/gpu"
-    document = Path(sys.argv[2]) if len(sys.argv) > 2 else _ROOT / "docs/gpu.md"
+    parser = argparse.ArgumentParser(description=__doc__)
+    kept, written = _ROOT / "benchmarks/results/gpu", _ROOT / "docs/gpu.md"
+    parser.add_argument("folder", type=Path, nargs="?", default=kept, help="of results (%(default)s)")
+    parser.add_argument("document", type=Path, nargs="?", default=written, help="to write (%(default)s)")
+    options = parser.parse_args()
+    folder, document = options.folder, options.document
     runs, engines = read_runs(folder), folder / "backend.json"
     document.write_text(page(runs, json.loads(engines.read_text()) if engines.exists() else None))
     print(f"{document.name} from {len(runs)} runs in {folder}")

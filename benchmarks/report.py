@@ -1,5 +1,6 @@
-"""docs/benchmarks.md from a kept result: `benchmarks/report.py [FILE]`, else from the latest full run."""
+"""docs/benchmarks.md from a kept result of `make bench`."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from benchmarks.page import DOCUMENT, publish  # noqa: E402
 
 def main() -> int:
     """Write the page."""
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else results.latest()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=results.latest(), help="(%(default)s)")
+    path: Path | None = parser.parse_args().file
     publish(path)
     print(f"{DOCUMENT.name} from {path.name if path else 'nothing: no full run is kept yet'}")
     return 0

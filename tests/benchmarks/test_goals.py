@@ -1,7 +1,7 @@
 import pytest
 
 from benchmarks.figures import Figure
-from benchmarks.goals import GOALS, Goal, added_first, chunk_cpu, cpu, spoilt_chunks, tail
+from benchmarks.goals import GOALS, Goal, added_first, chunk_cpu, cpu, held_back, spoilt_chunks, tail
 from benchmarks.results import Endurance, Memory
 from tests.benchmarks.runs import made, streamed
 
@@ -39,13 +39,14 @@ def test_streams_are_compared_with_streams_read_directly() -> None:
     results = made({})
     results.streams = [
         streamed("direct", merged=3),
-        streamed("gateway", cpu_us=20.0, merged=5, lost=1),
+        streamed("gateway", cpu_us=20.0, merged=5, lost=1, delay_p99_ms=20.5),
         streamed("vllm-router", cpu_us=40.0),
         streamed("direct", streams=1, first_ms=0.5),
         streamed("gateway", streams=1, first_ms=0.75),
     ]
     assert Figure(0.5, 0.5, 0.5) == chunk_cpu("gateway", "vllm-router", 50)(results)
     assert Figure(3, 3, 3) == spoilt_chunks("gateway", 50)(results)
+    assert Figure(20, 20, 20) == held_back("gateway", 50)(results)
     assert Figure(0.25, 0.25, 0.25) == added_first("gateway")(results)
 
 
