@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import ClientResponse
 
 from gateway.core.policy import PRESETS, Policy
 from gateway.settings.model import CacheSettings
-from gateway.wire.sse import EventDecoder
+from gateway.wire.sse import EventDecoder, encode_event
 from tests.doubles.gateway import HELLO, Client, open_gateway
 from tests.doubles.redis_server import RedisServer
-from tests.doubles.upstream import HANG, Paced, chunks, open_upstream
+from tests.doubles.upstream import HANG, Paced, Reply, chunks, open_upstream
 
 LONG = "The answer is 42."
 
@@ -27,17 +28,26 @@ class Reader:
 
     def __init__(self, response: ClientResponse) -> None:
         self.response = response
-        self.text = ""
         self.chunks: list[Any] = []
         self.comments = b""
         self._events = EventDecoder()
 
-    async def until(self, text: str) -> None:
+    async def until(self, text: str, of: str = "content") -> None:
         """Read on until this is what was shown."""
-        while self.text != text:
+        while self.said(of) != text:
             piece = await self.response.content.readany()
-            assert piece, f"the stream ended at {self.text!r}"
+            assert piece, f"the stream ended at {self.said(of)!r}"
             self._take(piece)
+
+    def said(self, name: str) -> str:
+        """What all deltas so far have under this name."""
+        choices = (choice for chunk in self.chunks for choice in chunk.get("choices", ()))
+        return "".join(choice["delta"].get(name) or "" for choice in choices)
+
+    @property
+    def text(self) -> str:
+        """The content so far."""
+        return self.said("content")
 
     async def rest(self) -> "Reader":
         """Read to the end."""
@@ -48,10 +58,7 @@ class Reader:
         self.comments += b"".join(line for line in piece.splitlines() if line.startswith(b":"))
         for event in self._events.feed(piece):
             if event.data != b"[DONE]":
-                chunk = json.loads(event.data)
-                self.chunks.append(chunk)
-                for choice in chunk.get("choices", ()):
-                    self.text += choice["delta"].get("content") or ""
+                self.chunks.append(json.loads(event.data))
 
     @property
     def error(self) -> Any:
@@ -91,6 +98,29 @@ async def test_one_identity_throughout() -> None:
         upstream.answers[1].go.set()  # type: ignore[union-attr]
         assert "a 42" == (await reader.rest()).text
         assert 1 == len({(chunk["id"], chunk["created"], chunk["model"]) for chunk in reader.chunks})
+
+
+def thinking(name: str, thoughts: str, text: str) -> Reply:
+    """A stream that has its thoughts under this name, then says this."""
+    first, *rest = chunks(text, 0)
+    thought: Any = json.loads(first)
+    thought["choices"][0]["delta"] = {name: thoughts}
+    events = b"".join(map(encode_event, [first, json.dumps(thought).encode(), *rest]))
+    return Reply(body=events, headers={"content-type": "text/event-stream"})
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+async def test_thoughts_are_shown_and_not_voted_on(name: str) -> None:
+    """Under either name one sample's thoughts are shown while the other thinks, and different ones are unanimous."""
+    answers = thinking(name, "6 * 7", "42"), thinking(name, "40 + 2", "42")
+    async with open_upstream(*answers) as upstream, open_gateway(upstream) as client:
+        upstream.gates = {1: asyncio.Event()}
+        async with streaming(client) as reader:
+            await reader.until("6 * 7", of=name)
+            upstream.gates[1].set()
+            assert ("42", "6 * 7") == ((await reader.rest()).text, reader.said(name))
+        assert b"x-consistency-outcome=unanimous x-consistency-agreement=1.00" in reader.comments
+        assert "6 * 7" == (await client.chat()).json["choices"][0]["message"][name]
 
 
 async def test_a_split_asks_for_one_more_and_follows_the_larger_group() -> None:

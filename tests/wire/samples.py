@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from gateway.wire.live_reader import REASONING
 from gateway.wire.sse import DONE, encode_comment, encode_event
 
 Json = dict[str, Any]
@@ -26,6 +27,7 @@ class Script:
     finish: str = "stop"
     is_chat: bool = True
     extra: tuple[tuple[str, Any], ...] = ()  # members of the last choice
+    reasoned_in: str = "reasoning"  # the member: LMDeploy, SGLang and older vLLM say reasoning_content
 
     @property
     def text(self) -> str:
@@ -43,7 +45,7 @@ class Script:
 
     def _chat(self) -> list[Json]:
         deltas: list[Json] = [{"role": "assistant", "content": ""}]
-        deltas += [{"reasoning": piece} for piece in self.reasoning]
+        deltas += [{self.reasoned_in: piece} for piece in self.reasoning]
         deltas += [{"content": piece} for piece in self.content]
         deltas += [{"refusal": piece} for piece in self.refusal]
         for index, (name, arguments) in enumerate(self.calls):
@@ -114,6 +116,7 @@ def _script(draw: st.DrawFn, name: str, stem: str, reasoning: str, *, is_chat: b
     return replace(
         made,
         reasoning=tuple(cut(reasoned, draw(places))),
+        reasoned_in=draw(st.sampled_from(sorted(REASONING))),
         calls=draw(st.sampled_from([(), (), (("f", "{}"),), (("f", "{}"), ("g", '{"a":"ž"}'))])),
         refusal=draw(st.sampled_from([(), (), ("no", "pe")])),
         extra=draw(st.sampled_from([(), (("stop_reason", 7),)])),

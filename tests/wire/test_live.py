@@ -20,6 +20,7 @@ from gateway.wire.answers import read_sample
 from gateway.wire.chunks import Json, merge, read_stream
 from gateway.wire.live import LiveStream, NotAsShown
 from gateway.wire.live_chunks import CHAT_LIVE, COMPLETIONS_LIVE
+from gateway.wire.live_reader import REASONING
 from gateway.wire.sse import DONE, EventDecoder, encode_event
 from tests.wire.recordings import recorded
 from tests.wire.samples import FACE, Script, cut, places, scripts
@@ -183,7 +184,7 @@ def _check(played: Stage) -> None:
 
 
 def _said(choice: Json) -> Json:
-    said = {name: value for name, value in choice.get("message", {}).items() if name != "reasoning"}
+    said = {name: value for name, value in choice.get("message", {}).items() if name not in REASONING}
     return {**choice, "message": said, "logprobs": None}
 
 
@@ -371,10 +372,11 @@ def test_tool_calls_wait_for_the_verdict() -> None:
     )
 
 
-def test_reasoning_is_shown_as_it_comes() -> None:
+@pytest.mark.parametrize("name", sorted(REASONING))
+def test_reasoning_is_shown_as_it_comes(name: str) -> None:
     """The reasoning of the sample that speaks first is shown at once, that of the others never."""
-    one = replace(HELLO, reasoning=("Hm", "m."))
-    played = stage([far(one), far(replace(B, reasoning=("Well", "?")))])
+    one = replace(HELLO, reasoning=("Hm", "m."), reasoned_in=name)
+    played = stage([far(one), far(replace(B, reasoning=("Well", "?"), reasoned_in=name))])
     shown = []
     for index in (1, 1, 0, 0, 0, 1, 1, 0):
         before = len(played.client)
@@ -383,16 +385,16 @@ def test_reasoning_is_shown_as_it_comes() -> None:
     role = {"role": "assistant", "content": ""}
     assert [
         [],
-        [role, {"reasoning": "Well"}],
+        [role, {name: "Well"}],
         [],
         [],
         [],
-        [{"reasoning": "?"}],
+        [{name: "?"}],
         [],
         [{"content": "Hel"}],
     ] == shown
     stream = played.play(()).finish()
-    assert {"role": "assistant", "content": HELLO.text, "reasoning": "Well?"} == message(stream)
+    assert {"role": "assistant", "content": HELLO.text, name: "Well?"} == message(stream)
     assert {"b"} == {chunk["id"] for chunk in payloads(stream)}
 
 

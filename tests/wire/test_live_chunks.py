@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.wire.chunks import Json, merge, read_stream
 from gateway.wire.live import NotAsShown, Said
 from gateway.wire.live_chunks import CHAT_LIVE, COMPLETIONS_LIVE, LiveChunks
-from gateway.wire.live_reader import ChunkReader
+from gateway.wire.live_reader import REASONING, ChunkReader
 from gateway.wire.sse import DONE, EventDecoder, encode_event
 from tests.wire.samples import FACE, Script, cut, places, scripts
 
@@ -43,7 +43,7 @@ def read(pieces: Sequence[bytes], reader: ChunkReader | None = None) -> Said:
 def expected(script: Script) -> Said:
     reasoning = "".join(script.reasoning)
     is_held = bool(script.calls or script.refusal)
-    return Said((("reasoning", reasoning),) if reasoning else (), script.text, is_held)
+    return Said(((script.reasoned_in, reasoning),) if reasoning else (), script.text, is_held)
 
 
 # Reading.
@@ -161,7 +161,7 @@ def shown(leader: Script, winner: Script, length: int, reasoned: int = 0) -> byt
     reader.feed(leader.body())
     made = writer.begin(reader.opening)
     if begun := "".join(leader.reasoning)[:reasoned]:
-        made += writer.reasoning((("reasoning", begun),))
+        made += writer.reasoning(((leader.reasoned_in, begun),))
     text = winner.text[:length]
     for piece in cut(text, [3, 4]):
         made += writer.text(piece)
@@ -189,7 +189,8 @@ def test_reasoning_is_of_one_sample(drawn: list[Script], reasoned: int, length: 
     """Where reasoning was shown, it goes on if its sample won, and stays as it is if another one did."""
     leader, winner = drawn[0], drawn[-1]
     begun = "".join(leader.reasoning)[:reasoned]
-    got = said_by(shown(leader, winner, length, reasoned))["message"].get("reasoning", "")
+    told = said_by(shown(leader, winner, length, reasoned))["message"]
+    got = "".join(told.get(name, "") for name in REASONING)
     own = "".join(winner.reasoning)
     assert (begun if begun and leader is not winner else own) == got
 
