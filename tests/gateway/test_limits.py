@@ -235,6 +235,29 @@ async def test_gateways_share_a_limit_through_redis(redis_server: RedisServer) -
 
 
 @pytest.mark.processes
+async def test_gateways_share_the_tokens_of_a_minute_through_redis(redis_server: RedisServer) -> None:
+    """What a vote through one gateway has cost is gone from the bucket of the other, which refuses the next one."""
+    cache = CacheSettings(url=redis_server.url, timeout=30)
+    keys, dear = (key("a", A, tpm=10_000),), plain("x", 0).replace(b'ion_tokens": 3', b'ion_tokens": 50000')
+    async with (
+        open_upstream(Reply(body=dear)) as upstream,
+        open_gateway(upstream, keys=keys, cache=cache) as one,
+        open_gateway(upstream, keys=keys, cache=cache) as other,
+    ):
+        assert 200 == (await one.chat(bearer(A))).status
+
+        async def is_spent() -> bool:
+            return await remaining(other) == 0
+
+        await until_async(is_spent)  # it is drawn behind the answer
+        refused = await other.chat(bearer(A), seed=1)
+        assert (429, "rate_limit_exceeded") == (refused.status, refused.json["error"]["code"])
+        assert ("10000", "0") == told(refused, "tokens")
+        assert 1 == await other.metric("scg_tenant_limited_total", tenant="a", limit="tokens")
+        assert 2 == len(upstream.seen)
+
+
+@pytest.mark.processes
 async def test_limits_hold_without_redis(redis_server: RedisServer) -> None:
     """Redis dies: the gateway goes on answering, and goes on counting from where it stood."""
     cache = CacheSettings(url=redis_server.url, timeout=0.25)

@@ -571,6 +571,25 @@ async def test_half_a_body_is_broken(client: Client, half: bytes, *, reset: bool
         assert [1] == raw.requests
 
 
+@pytest.mark.parametrize("name", [*(name for name in GARBAGE if "size" not in name), *HALVES])
+async def test_what_is_wrong_is_so_byte_by_byte(client: Client, name: str) -> None:
+    """One byte a write, garbage and halves are as Broken as when they come at once; of a bad size see below."""
+    is_half = name in HALVES
+
+    async def play(connection: Connection) -> None:
+        await connection.request()
+        wrong = HALVES[name] if is_half else GARBAGE[name]
+        await connection.send_by_byte(wrong[:200])
+        await connection.send(wrong[200:])  # an endless field is endless sooner so
+        if not is_half:
+            await connection.wait_for_leaving()
+
+    async with open_raw(play) as raw:
+        with pytest.raises(Broken):
+            await ask(client, raw.url)
+        assert [1] == raw.requests
+
+
 async def test_garbage_between_chunks_is_a_failure(opened: Opened) -> None:
     """Garbage between chunks ends the body in an UpstreamFailure, at the latest by the idle time-out: aiohttp 3.14
     closes the connection and leaves the reader of the body to wait.
