@@ -50,6 +50,11 @@ class RedisServer:
         with self.client() as client:
             return client.execute_command(*command)
 
+    def calls(self, command: str) -> int:
+        """How often it was told this."""
+        told = self.ask("INFO", "commandstats").get(f"cmdstat_{command}")
+        return int(told["calls"]) if told else 0
+
     def client(self, **options: Any) -> "Redis":
         """redis-py's, over TLS where that is all that the server talks."""
         if self.is_encrypted:

@@ -15,7 +15,7 @@ Server = TypeVar("Server", bound=RedisServer)
 
 _PATIENCE = 60.0
 _SLOTS = 16_384
-_DOWN_AFTER = 500  # milliseconds of silence after which a server counts as down
+_DOWN_AFTER = 5000  # milliseconds of silence after which a server counts as down
 
 
 class RedisSentinel(RedisServer):
@@ -134,7 +134,7 @@ def open_cluster(folder: Path, *, encrypted: bool = False, **options: object) ->
                 folder,
                 cluster_enabled="yes",
                 cluster_config_file=f"nodes-{number}.conf",
-                cluster_node_timeout=2000,
+                cluster_node_timeout=15_000,
                 cluster_port=free_port(),
                 **options,
             )

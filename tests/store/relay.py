@@ -32,6 +32,7 @@ class Relay:
     asked: bytes = b""
     held: int = 0
     _holding: set[str] = field(default_factory=set)
+    _is_cut: bool = False
     _lines: list[Line] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -40,8 +41,15 @@ class Relay:
         """Let no answer of these kinds through, on new connections neither."""
         self._holding.update(kinds)
 
+    def cut(self) -> None:
+        """End every line; new ones end at once."""
+        self._is_cut = True
+        for line in self._lines:
+            line.writer.transport.abort()
+
     async def let_go(self) -> None:
         """Let everything through, what was held first."""
+        self._is_cut = False
         self._holding.clear()
         async with self._changed:
             self._changed.notify_all()
@@ -63,6 +71,9 @@ class Relay:
         task = asyncio.current_task()
         assert task is not None
         task.set_name(OWN_TASK)
+        if self._is_cut:
+            writer.transport.abort()
+            return
         self._tasks.add(task)
         redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", self.port)
         line = Line(reader, writer)

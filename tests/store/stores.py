@@ -1,14 +1,16 @@
 """RedisStores as processes have them: each its own, watched for what it leaves behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.settings.model import CacheSettings
+from gateway.store import pipe
+from gateway.store.lookups import _OnePipe
 from gateway.store.memory import MemoryStore
 from gateway.store.protocol import LEASE, Store
 from gateway.store.redis import RedisStore
@@ -73,6 +75,26 @@ async def open_kind(request: pytest.FixtureRequest, memory: int) -> AsyncIterato
 async def listening(store: RedisStore) -> None:
     """Wait until the store hears announcements."""
     await until(lambda: store._is_listening)
+
+
+@contextmanager
+def hurried(*stores: RedisStore) -> Iterator[None]:
+    """Calls that begin meanwhile wait only SHORT for a Redis that hangs; those before and after must not fail."""
+
+    def wait(patience: float) -> None:
+        for store in stores:
+            lookups = store._link._lookups
+            assert isinstance(lookups, _OnePipe)
+            store._link._timeout = lookups._timeout = patience
+            if (known := lookups._pipe) is not None:
+                known._part = patience / pipe._PARTS
+                if known._clock is not None and not known._asked:  # it ticks once more after a question
+                    known._clock.cancel()
+                    known._clock = None
+
+    wait(SHORT)
+    yield
+    wait(PATIENT)
 
 
 async def heard(store: RedisStore, change: Awaitable[object]) -> None:

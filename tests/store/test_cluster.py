@@ -12,7 +12,7 @@ from tests.doubles.redis_server import free_port, skip_without_redis
 from tests.doubles.redis_servers import Cluster, open_cluster
 from tests.doubles.waiting import until, until_async
 from tests.store.pins import a_pin
-from tests.store.stores import SHORT, alone, bodies, body, heard, listening, open_store
+from tests.store.stores import alone, bodies, body, heard, listening, open_store
 
 pytestmark = pytest.mark.processes
 
@@ -117,10 +117,7 @@ async def test_a_cluster_that_is_not_there() -> None:
 
 async def test_a_node_that_dies_fails_no_request(own_cluster: Cluster) -> None:
     """One of three masters is killed and comes back: no call raises, and all is shared again afterwards."""
-    async with (
-        open_store(own_cluster.url, patience=SHORT * 5) as one,
-        open_store(own_cluster.url, patience=SHORT * 5) as other,
-    ):
+    async with open_store(own_cluster.url) as one, open_store(own_cluster.url) as other:
         dead = own_cluster.nodes[own_cluster.holder(name_of("a"))]
         await asyncio.to_thread(dead.kill)
         held = await one.pin("a", ONE, 60)

@@ -13,7 +13,7 @@ from tests.doubles.redis_server import RedisServer
 from tests.doubles.waiting import until, until_async
 from tests.store.pins import a_pin
 from tests.store.relay import Relay
-from tests.store.stores import SHORT, alone, listening, open_store
+from tests.store.stores import alone, listening, open_store
 
 pytestmark = pytest.mark.processes
 
@@ -119,8 +119,8 @@ async def test_a_pin_whose_announcement_was_lost_is_found(redis_server: RedisSer
 async def test_nobody_follows_a_redis_that_is_gone(redis_server: RedisServer) -> None:
     """Redis dies: a leader leads on, a follower is freed and leads for itself, and nobody fails."""
     async with (
-        open_store(redis_server.url, patience=SHORT, lease=LONG) as one,
-        open_store(redis_server.url, patience=SHORT, lease=LONG) as other,
+        open_store(redis_server.url, lease=LONG) as one,
+        open_store(redis_server.url, lease=LONG) as other,
     ):
         async with lead(one, "a", every=0.01) as led:
             follower = await follows(other)

@@ -9,7 +9,7 @@ from gateway.store.lookups import MOST
 from tests.doubles.redis_server import RedisServer
 from tests.store.pins import a_pin
 from tests.store.relay import ANNOUNCEMENTS, REPLIES, Relay
-from tests.store.stores import SHORT, body, listening, open_store
+from tests.store.stores import body, hurried, listening, open_store
 
 pytestmark = pytest.mark.processes
 ON_BOTH_LOOPS = True
@@ -41,10 +41,11 @@ async def test_every_size_comes_whole(redis_server: RedisServer, more: int) -> N
 
 async def test_all_that_hang_give_up(relay: Relay) -> None:
     """Hundreds of look-ups on a line that has fallen silent all end, each with none, and Redis counts as away."""
-    async with open_store(relay.url, patience=SHORT, memory=0) as store:
+    async with open_store(relay.url, memory=0) as store:
         assert await store.get("a") is None
         relay.hold(REPLIES, ANNOUNCEMENTS)
-        assert [None] * 300 == await asyncio.gather(*(store.get(f"{key}") for key in range(300)))
+        with hurried(store):
+            assert [None] * 300 == await asyncio.gather(*(store.get(f"{key}") for key in range(300)))
         assert store.is_degraded
         await relay.let_go()
         await listening(store)

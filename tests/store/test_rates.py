@@ -13,7 +13,7 @@ from gateway.store import shared_rates
 from gateway.store.protocol import Store
 from gateway.store.rates import Rates
 from tests.doubles.redis_server import RedisServer
-from tests.store.stores import KINDS, SHORT, open_kind, open_store
+from tests.store.stores import KINDS, hurried, open_kind, open_store
 
 ONE = Draw("requests", 2, 1)
 
@@ -107,13 +107,14 @@ async def test_a_full_bucket_takes_no_room(redis_server: RedisServer) -> None:
 @pytest.mark.processes
 async def test_without_redis_the_limit_goes_on_from_where_it_stood(redis_server: RedisServer) -> None:
     """Redis stops answering: the process that was at its limit stays there; a tenant new to it gets its minute."""
-    async with open_store(redis_server.url, patience=SHORT) as store:
+    async with open_store(redis_server.url) as store:
         for _ in range(3):
             await store.draw("a", [ONE])
         redis_server.freeze()
-        assert [True] * 5 == [
-            level.is_refused for (level,) in [await store.draw("a", [ONE]) for _ in range(5)]
-        ]
+        with hurried(store):
+            assert [True] * 5 == [
+                level.is_refused for (level,) in [await store.draw("a", [ONE]) for _ in range(5)]
+            ]
         assert store.is_degraded
         assert [False, False, True] == [
             level.is_refused for (level,) in [await store.draw("b", [ONE]) for _ in range(3)]

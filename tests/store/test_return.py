@@ -10,14 +10,14 @@ from redis.asyncio import Redis
 from tests.doubles.redis_server import RedisServer
 from tests.doubles.waiting import until, until_async
 from tests.store.pins import a_pin
-from tests.store.relay import ANNOUNCEMENTS, REPLIES, Relay
+from tests.store.relay import REPLIES, Relay
 from tests.store.stores import (
-    SHORT,
     alone,
     bodies,
     body,
     has,
     heard,
+    hurried,
     listening,
     open_store,
 )
@@ -31,11 +31,10 @@ NAME = "scg:pin1:{a}"  # where Redis keeps the key "a"
 @pytest.mark.parametrize("how", ["kill", "freeze"])
 async def test_what_was_pinned_alone_is_offered(redis_server: RedisServer, how: str) -> None:
     """Redis returns: every pin that was made without it is there for all, the stored one where there is one."""
-    async with (
-        open_store(redis_server.url, patience=SHORT) as one,
-        open_store(redis_server.url, patience=SHORT) as other,
-    ):
+    async with open_store(redis_server.url) as one, open_store(redis_server.url) as other:
         getattr(redis_server, how)()
+        with hurried(one, other):
+            assert [None] * 2 == await bodies((one, other))
         for store in (one, other):
             await alone(store)
         for store, pin in ((one, ONE), (other, OTHER)):
@@ -55,8 +54,8 @@ async def test_what_was_pinned_alone_is_offered(redis_server: RedisServer, how: 
 
 async def test_the_stored_answer_wins(redis_server: RedisServer, relay: Relay) -> None:
     """A process that was cut off alone gives up its own answer for the one that was pinned meanwhile."""
-    async with open_store(relay.url, patience=SHORT) as cut, open_store(redis_server.url) as other:
-        relay.hold(REPLIES, ANNOUNCEMENTS)
+    async with open_store(relay.url) as cut, open_store(redis_server.url) as other:
+        relay.cut()
         await alone(cut)
         assert ONE is await cut.pin("a", ONE, 60)
         assert OTHER is await other.pin("a", OTHER, 60)
@@ -68,11 +67,11 @@ async def test_the_stored_answer_wins(redis_server: RedisServer, relay: Relay) -
 
 async def test_changes_made_alone_are_made_good(redis_server: RedisServer, relay: Relay) -> None:
     """What a process that was cut off deleted and replaced is deleted and replaced for all when it returns."""
-    async with open_store(relay.url, patience=SHORT) as cut, open_store(redis_server.url) as other:
+    async with open_store(relay.url) as cut, open_store(redis_server.url) as other:
         for key in ("deleted", "replaced", "deleted, pinned"):
             await heard(cut, other.pin(key, ONE, 60))
             assert b"one" == await body(cut, key)
-        relay.hold(REPLIES, ANNOUNCEMENTS)
+        relay.cut()
         await alone(cut)
         assert await cut.delete("deleted")
         await cut.replace("replaced", OTHER, 60)
@@ -86,20 +85,29 @@ async def test_changes_made_alone_are_made_good(redis_server: RedisServer, relay
             await until_async(partial(has, other, key, answer))
 
 
-async def test_a_change_whose_answer_was_lost_is_made_good(redis_server: RedisServer, relay: Relay) -> None:
+async def test_a_change_whose_answer_was_lost_is_made_good(
+    redis_server: RedisServer, relay: Relay, raw: Redis
+) -> None:
     """A call that Redis performed and whose answer never came ends as if it had: one answer for all."""
-    async with open_store(relay.url, patience=SHORT) as cut, open_store(redis_server.url) as other:
-        relay.hold(REPLIES, ANNOUNCEMENTS)
-        assert ONE is await cut.pin("a", ONE, 60)
+    async with open_store(relay.url) as cut, open_store(redis_server.url) as other:
+        relay.hold(REPLIES)
+        pinning = asyncio.create_task(cut.pin("a", ONE, 60))
+        await until_async(partial(is_there, raw))
+        relay.cut()
+        assert ONE is await pinning
         assert ONE == await other.pin("a", OTHER, 60)
         await relay.let_go()
         await listening(cut)
         assert [b"one"] * 2 == await bodies((cut, other))
 
 
+async def is_there(raw: Redis) -> bool:
+    return bool(await raw.exists(NAME))
+
+
 async def test_an_answer_does_not_change_while_redis_returns(redis_server: RedisServer) -> None:
     """What was pinned alone holds throughout, also for keys that Redis has not been told of yet."""
-    async with open_store(redis_server.url, patience=SHORT) as store:
+    async with open_store(redis_server.url) as store:
         redis_server.kill()
         await alone(store)
         for number in range(300):
@@ -135,7 +143,7 @@ async def test_traffic_does_not_keep_redis_away(redis_server: RedisServer) -> No
 async def test_what_redis_will_not_take_does_not_keep_it_away(redis_server: RedisServer, raw: Redis) -> None:
     """A pin that Redis refuses time and again is given up, and everything else goes on."""
     await raw.config_set("proto-max-bulk-len", 1 << 20)
-    async with open_store(redis_server.url, patience=5) as store:
+    async with open_store(redis_server.url) as store:
         large = a_pin(bytes(2 << 20))
         assert large is await store.pin("a", large, 60)
         await until(lambda: not store._debts)
@@ -147,7 +155,7 @@ async def test_what_redis_will_not_take_does_not_keep_it_away(redis_server: Redi
 async def test_started_without_redis(redis_server: RedisServer) -> None:
     """A process that starts while Redis is down works, says so, and connects when it comes."""
     redis_server.kill()
-    async with open_store(redis_server.url, patience=SHORT, is_up=False) as store:
+    async with open_store(redis_server.url, is_up=False) as store:
         assert ONE is await store.pin("a", ONE, 60)
         await store.remember("text", "told")
         for number in range(5000):
@@ -167,7 +175,7 @@ async def test_started_without_redis(redis_server: RedisServer) -> None:
 
 async def test_a_redis_without_room(redis_server: RedisServer, raw: Redis) -> None:
     """A Redis that refuses to store is away; it is back when it has room."""
-    async with open_store(redis_server.url, patience=1) as store:
+    async with open_store(redis_server.url) as store:
         await raw.config_set("maxmemory", 1)
         assert ONE is await store.pin("a", ONE, 60)
         assert store.is_degraded

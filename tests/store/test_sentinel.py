@@ -27,10 +27,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 async def test_a_failover_fails_no_request_and_heals(watched: Watched) -> None:
     """The master is killed: calls go on alone, the replica takes over, and all is shared and announced again."""
-    async with (
-        open_store(watched.url, patience=2) as one,
-        open_store(watched.url, patience=2) as other,
-    ):
+    async with open_store(watched.url) as one, open_store(watched.url) as other:
         assert ONE is await one.pin("before", ONE, 60)
         assert [b"one", b"one"] == await bodies((one, other), "before")
         assert 1 == watched.master.ask("WAIT", 1, 5000)  # the replica has it
