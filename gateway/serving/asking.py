@@ -15,6 +15,7 @@ from gateway.serving.wanted import Wanted
 from gateway.upstream.fanout import Ask
 from gateway.upstream.hedging import Listener
 from gateway.upstream.sampling import Asked, Bounds, take_sample
+from gateway.upstream.silence import Silence
 from gateway.wire.fields import Fields
 from gateway.wire.headers import sent_on
 
@@ -38,19 +39,29 @@ def asker(
     wanted: Wanted,
     sent: Sent,
     *,
-    background: bool = False,
+    deadline: asyncio.Timeout | None = None,
     listener: Listener | None = None,
     usable: Callable[[], None] | None = None,
 ) -> Ask:
-    """What `perform` asks with. In the background everybody else's samples go first.
+    """What `perform` asks with.
 
+    `deadline` is the round's; one without is done in the background, where everybody else's samples go first.
     `listener` hears streams as they come, `usable` is called for each sample that came.
     """
-    again = gateway.retries.allow()
+    policy, timeouts = wanted.policy, gateway.settings.timeouts
+    half = (policy.deadline or timeouts.total) / 2
+    silence = Silence(policy, deadline, half, timeouts.first_byte, streamed=wanted.streamed)
+    is_lone = silence.is_short and (policy.k == 1 or wanted.plan.tries_one)  # nobody else is heard beside it
     asked = Asked(
-        wanted.endpoint, sent.fields, wanted.upstream_body, again, wanted.asks_margin, sent.request_id
+        wanted.endpoint,
+        sent.fields,
+        wanted.upstream_body,
+        gateway.retries.allow(half if is_lone else None),
+        silence,
+        wanted.asks_margin,
+        sent.request_id,
     )
-    bounds = _bounds(gateway, wanted, background=background)
+    bounds = _bounds(gateway, wanted, background=deadline is None)
     began, delay = perf_counter(), _delay(wanted.policy.spread)
     turns = {wanted.policy.lane: gateway.pool.turn(wanted.model, wanted.policy.lane)}
     answer = wanted.plan.answer

@@ -47,7 +47,7 @@ async def _measure(gateway: Gateway, wanted: Wanted, sent: Sent, landing: Landin
     served = await _ballot(gateway, wanted, landing.pin)
     if served is None:
         return
-    plan, ask = wanted.plan, asker(gateway, wanted, sent, background=True)
+    plan, ask = wanted.plan, asker(gateway, wanted, sent)
     model, compared = gateway.label(wanted.model), []
     for index in range(1, wanted.policy.measure_k):
         await asyncio.sleep(uniform(*gateway.background.apart))  # noqa: S311  likewise
@@ -65,7 +65,7 @@ async def _recheck(gateway: Gateway, wanted: Wanted, sent: Sent, landing: Landin
         return
     await asyncio.sleep(uniform(*gateway.background.apart))  # noqa: S311  likewise
     began, again = perf_counter(), Round(wanted.plan)
-    await perform(again, asker(gateway, wanted, sent, background=True))
+    await perform(again, asker(gateway, wanted, sent))
     label, model = wanted.endpoint.label, gateway.label(wanted.model)
     seconds = perf_counter() - began
     record = record_round(again, key=landing.key, endpoint=label, model=model, pin="off", seconds=seconds)

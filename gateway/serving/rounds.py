@@ -35,6 +35,7 @@ class _Case:
     wanted: Wanted
     key: str
     sent: Sent
+    deadline: asyncio.Timeout
     led: Led | None = None
 
 
@@ -50,8 +51,8 @@ async def land(
     deadline = wanted.policy.deadline or gateway.settings.timeouts.total
     try:
         with gateway.spans.round():
-            async with asyncio.timeout(deadline):
-                landing = await _land(_Case(gateway, wanted, key, sent), news, spectator)
+            async with asyncio.timeout(deadline) as limit:
+                landing = await _land(_Case(gateway, wanted, key, sent, limit), news, spectator)
     except TimeoutError as error:
         raise DeadlineExceeded(f"no verdict within {deadline:g} s") from error
     if wanted.asked:
@@ -103,7 +104,7 @@ async def _vote(case: _Case, news: News, onlooker: Showing | Spectator | None = 
     vote = onlooker.round if onlooker else Round(wanted.plan)
     listener = onlooker.piece if onlooker else None
     usable = news.sample_came if wanted.policy.k > 1 else None  # the only sample is the verdict
-    ask = asker(gateway, wanted, case.sent, listener=listener, usable=usable)
+    ask = asker(gateway, wanted, case.sent, deadline=case.deadline, listener=listener, usable=usable)
 
     def record(pin: str) -> RoundRecord:
         model, seconds = gateway.label(wanted.model), perf_counter() - began

@@ -119,17 +119,20 @@ def body_at_once(exchange: Exchange, limit: int) -> bytes | None:
     return body
 
 
-async def read_all(exchange: Exchange, limit: int, tell: Callable[[bytes], None] | None = None) -> bytes:
-    """The whole body, at most `limit` bytes of it. `tell` is given each piece as it comes."""
+async def read_all(
+    exchange: Exchange, limit: int, tell: Callable[[bytes], None] | None = None, first: bytes = b""
+) -> bytes:
+    """The whole body, at most `limit` bytes of it. `tell` is given each piece as it comes, also one that came first."""
     pieces: list[bytes] = []
-    size = 0
-    while piece := await exchange.piece():
+    size, piece = 0, first or await exchange.piece()
+    while piece:
         size += len(piece)
         if size > limit:
             raise TooLong(f"a body of more than {limit} bytes")
         pieces.append(piece)
         if tell is not None:
             tell(piece)
+        piece = await exchange.piece()
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

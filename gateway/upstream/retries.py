@@ -59,9 +59,9 @@ class Retries:
         self._clock = clock
         self._random = random
 
-    def allow(self) -> "Allowance":
-        """The allowance of a new request."""
-        return Allowance(self, self._limit)
+    def allow(self, hedge: float | None = None) -> "Allowance":
+        """The allowance of a new request, a sample of which is hedged after `hedge` seconds if not before."""
+        return Allowance(self, self._limit, self.hedge if hedge is None else min(hedge, self.hedge or hedge))
 
     def pause(self, failed: Failed, attempt: int, *, is_elsewhere: bool, within: float) -> float | None:
         """Seconds to wait before retry number `attempt` of one call; None if it is not to be made."""
@@ -92,16 +92,12 @@ class Retries:
 class Allowance:
     """What is left to one request."""
 
-    __slots__ = ("_left", "_retries")
+    __slots__ = ("_left", "_retries", "hedge")
 
-    def __init__(self, retries: Retries, left: int) -> None:
+    def __init__(self, retries: Retries, left: int, hedge: float | None) -> None:
+        self.hedge = hedge  # seconds without a first byte until a second upstream is asked; None for never
         self._retries = retries
         self._left = left
-
-    @property
-    def hedge(self) -> float | None:
-        """Seconds without a first byte after which a sample is asked of a second upstream; None for never."""
-        return self._retries.hedge
 
     def note_call(self) -> None:
         """A call that is no retry is made."""

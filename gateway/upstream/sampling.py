@@ -12,6 +12,7 @@ from gateway.upstream.attempts import Attempts
 from gateway.upstream.client import Call, Exchange, Headers, UpstreamFailure, body_at_once, field, read_all
 from gateway.upstream.hedging import Came, Listener, Race
 from gateway.upstream.retries import Allowance, refused, unanswered
+from gateway.upstream.silence import Ear, Silence
 from gateway.upstream.slots import Slots
 from gateway.upstream.turns import Turn
 from gateway.upstream.upstream import Upstream
@@ -28,6 +29,7 @@ class Asked(NamedTuple):
     headers: Headers  # the client's, less what belongs to the connection
     body: Callable[[Launch, str], bytes]  # by sample and engine
     again: Allowance  # retries that its samples share
+    silence: Silence  # who of them was heard
     asks_margin: bool = False  # whether log-probabilities are taken out of the answer again
     request_id: str = ""  # of the request that the samples are for
 
@@ -131,13 +133,15 @@ async def _ask(
     call = Call("POST", url, upstream.dress(asked.headers), body, _own(asked.request_id, launch.index))
     began = perf_counter()
     result, status, failed = "cancelled", 0, None
+    ear = Ear(asked.silence, upstream, began)
     ticket = upstream.began()
     try:
-        hearing = _hear(call, upstream, bounds, partial(listener, launch.index) if listener else None)
-        if bounds.is_usual:
+        hearing = _hear(call, upstream, bounds, ear, partial(listener, launch.index) if listener else None)
+        if bounds.is_usual and not ear.may_give_up:
             exchange, answer = await hearing
         else:
-            async with asyncio.timeout(bounds.total):
+            async with asyncio.timeout(bounds.total) as limit:
+                ear.watch(limit, launch.lane)
                 exchange, answer = await hearing
         outcome = _outcome(launch.index, asked, exchange, answer, upstream)
         if isinstance(outcome, Sample):
@@ -150,11 +154,12 @@ async def _ask(
         outcome = Abstention(launch.index, result, detail=str(failure).encode(), upstream=upstream.name)
     except TimeoutError:
         result = "timeout"
-        detail = f"no whole answer within {bounds.total:g} s".encode()
-        outcome = Abstention(launch.index, result, detail=detail, upstream=upstream.name)
+        detail = ear.complaint or f"no whole answer within {bounds.total:g} s"
+        outcome = Abstention(launch.index, result, detail=detail.encode(), upstream=upstream.name)
     finally:
         after = failed.retry_after if failed else None
-        upstream.ended(ticket, result, perf_counter() - began, status, after)
+        seconds = perf_counter() - began
+        upstream.ended(ticket, ear.ended(result, seconds), seconds, status, after)
     return outcome, failed
 
 
@@ -164,19 +169,21 @@ def _own(request_id: str, index: int) -> Headers:
 
 
 async def _hear(
-    call: Call, upstream: Upstream, bounds: Bounds, tell: Callable[[bytes], None] | None
+    call: Call, upstream: Upstream, bounds: Bounds, ear: Ear, tell: Callable[[bytes], None] | None
 ) -> tuple[Exchange, bytes]:
-    exchange = await upstream.client.send(call)
+    exchange, first = await upstream.client.send(call), b""
     try:
-        tell = tell if _is_heard(exchange) else None
-        body = body_at_once(exchange, bounds.max_answer) if tell is None else None
-        return exchange, await read_all(exchange, bounds.max_answer, tell) if body is None else body
+        if exchange.status == 200 and is_stream(exchange.headers.once(_kind)):
+            first = (
+                await exchange.piece()
+            )  # a stream's head says nothing: some servers send it before they begin
+            ear.heard()
+        else:
+            tell, ear.is_heard = None, True
+        body = body_at_once(exchange, bounds.max_answer) if not first else None
+        return exchange, await read_all(exchange, bounds.max_answer, tell, first) if body is None else body
     finally:
         exchange.close()
-
-
-def _is_heard(exchange: Exchange) -> bool:
-    return exchange.status == 200 and is_stream(exchange.headers.once(_kind))
 
 
 def _outcome(

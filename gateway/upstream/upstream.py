@@ -12,6 +12,7 @@ from typing import Protocol
 from weakref import WeakSet
 
 from gateway.core.breaker import Breaker
+from gateway.core.usual import Usual
 from gateway.settings.model import BreakerSettings, HealthSettings, UpstreamSettings
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.client import Client, Headers, UpstreamFailure
@@ -68,6 +69,7 @@ class Upstream:
         self.is_seen_now = False  # whether the last look listed models
         self.is_up = True  # until a look or a call says otherwise
         self.trust = Trust(settings)
+        self.usual = Usual()
         self.breaker = Breaker(watch.breaker.failures, watch.breaker.cooldown)
         self.followers: WeakSet[Follower] = WeakSet()
         self.watch = watch

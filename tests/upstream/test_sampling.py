@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.core.ballot import Abstention, Reply, Sample
+from gateway.core.policy import PRESETS
 from gateway.core.round import Launch
 from gateway.settings.model import RetrySettings, Timeouts, UpstreamSettings
 from gateway.telemetry.metrics import Metrics
@@ -18,6 +19,7 @@ from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.hedging import Listener
 from gateway.upstream.retries import Retries
 from gateway.upstream.sampling import Asked, Bounds, take_sample
+from gateway.upstream.silence import Silence
 from gateway.upstream.slots import Slots
 from gateway.upstream.turns import LoneTurn
 from gateway.upstream.upstream import Upstream
@@ -39,7 +41,7 @@ def body(launch: Launch, _engine: str, *, stream: bool = False) -> bytes:
 
 ONCE = Retries(RetrySettings(limit=0), Metrics(CollectorRegistry()))
 HEADERS = [("authorization", "Bearer client"), ("content-type", "application/json")]
-ASKED = Asked(forms.CHAT, HEADERS, body, ONCE.allow())
+ASKED = Asked(forms.CHAT, HEADERS, body, ONCE.allow(), Silence(PRESETS["majority"]))
 
 
 @dataclass
