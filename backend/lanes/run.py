@@ -24,8 +24,10 @@ _PR_SET_PDEATHSIG = 1
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(command: Command, title: str) -> int:
+def run(command: Command, title: str, tell: float = _TELL) -> int:
     """Run the engine until it ends; its exit code, 128 + n where signal n ended it.
+
+    Until it is ready a line every `tell` seconds says for how long that has been so.
 
     The first SIGINT or SIGTERM is passed on; a second one, or 60 s without an end, kills the engine with all
     of its processes.
@@ -41,7 +43,7 @@ def run(command: Command, title: str) -> int:
             if _is_healthy(command.url):
                 ready = True
                 print(f"backend: {title} on {command.url}/v1, ready after {now - start:.0f} s", flush=True)
-            elif now - told >= _TELL:
+            elif now - told >= tell:
                 told = now
                 _say(f"waiting for {command.url}/health, {now - start:.0f} s")
         code = engine.wait(0)

@@ -1,7 +1,8 @@
 """Acts as an engine's server: copied into a package of the engine's name, it is what `python -m` finds there.
 
-Its model's name says how it behaves: `plain`, `crash` (ends at once), `deaf` (keeps on at the first signal) or
-`family` (starts a child, and leaves it behind). What it sees goes to the file that FAKE_ENGINE_LOG names.
+Its model's name says how it behaves: `plain`, `crash` (ends at once), `deaf` (keeps on at the first signal),
+`family` (starts a child, and leaves it behind) or `slow` (not ready when it is first asked, and ends once it was).
+What it sees goes to the file that FAKE_ENGINE_LOG names.
 """
 
 import http.server
@@ -10,10 +11,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 ARGUMENTS = sys.argv[1:]
-BEHAVIOUR = next((word for word in ("plain", "crash", "deaf", "family") if word in ARGUMENTS), "plain")
+BEHAVIOUR = next(
+    (word for word in ("plain", "crash", "deaf", "family", "slow") if word in ARGUMENTS), "plain"
+)
 
 
 def note(**seen: object) -> None:
@@ -28,10 +32,15 @@ def stop(number: int, frame: object) -> None:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    asked = 0
+
     def do_GET(self) -> None:
-        self.send_response(200)
+        Handler.asked += 1
+        self.send_response(503 if BEHAVIOUR == "slow" and Handler.asked == 1 else 200)
         self.send_header("content-length", "0")
         self.end_headers()
+        if BEHAVIOUR == "slow" and Handler.asked > 1:
+            threading.Thread(target=self.server.shutdown).start()
 
     def log_message(self, *arguments: object) -> None:
         """Nothing: what is on stderr is looked at."""

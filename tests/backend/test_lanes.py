@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from backend.__main__ import main
+from backend.lanes.command import Command
+from backend.lanes.run import run
 from tests.doubles.redis_server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -289,6 +291,23 @@ def test_other_engines(engine: str, machine: Machine, start: Any) -> None:
     lane = start(engine, "--model", "plain", "--lane", "serial")
     assert f"lane serial, on http://127.0.0.1:{lane.port}/v1" in lane.ready
     assert (7, "") == lane.end(signal.SIGTERM)
+
+
+@pytest.mark.processes
+def test_waiting_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """While the engine loads, a line now and then names what is waited for, and for how long so far."""
+    monkeypatch.setenv("FAKE_ENGINE_LOG", str(tmp_path / "log"))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = Command((sys.executable, str(FAKE), "slow", "--port", str(port)), (), url)
+    assert 0 == run(command, "slow,", tell=0.0)
+    told = capfd.readouterr()
+    assert {f"backend: waiting for {url}/health"} == {
+        line.partition(",")[0] for line in told.err.splitlines()
+    }
+    assert told.out.startswith(f"backend: slow, on {url}/v1, ready after ")
 
 
 @pytest.mark.processes

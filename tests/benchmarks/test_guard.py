@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from benchmarks import command, guard
 from benchmarks.guard import BASELINE, GUARDED, Baseline, Counts, complaints, is_outdated
 
 THEN = {"hit": Counts(1000, 100)}
@@ -33,3 +36,21 @@ def test_the_kept_baseline_has_every_guarded_mode() -> None:
     kept = msgspec.json.decode(BASELINE.read_bytes(), type=Baseline)
     assert kept
     assert all(set(GUARDED) == set(modes) for modes in kept.values())
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 1), (2.0, 0)])
+def test_a_path_that_grew_fails_the_command(
+    share: float,
+    expected: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """`make bench ARGS=--guard` ends with 1 where a path costs more than its baseline allows, and says which."""
+    monkeypatch.setattr(guard, "BASELINE", tmp_path / "guard.json")
+    monkeypatch.setattr(guard, "GUARDED", ("hit",))
+    assert 0 == command.main(["--update-guard"])
+    ((mode, now),) = guard.read_baseline().items()
+    guard.write_baseline({mode: Counts(now.instructions * share, now.calls)})
+    assert expected == command.main(["--guard"])
+    assert (expected == 1) is ("instructions per request, +" in capsys.readouterr().err)

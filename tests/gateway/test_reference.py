@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 
 import pytest
 
@@ -58,8 +59,8 @@ async def test_without_one_its_policies_are_refused() -> None:
         assert "lane: reference" in got.json["error"]["message"]
 
 
-async def test_one_that_fails_its_probe_is_not_used() -> None:
-    """A server whose answers differ is no reference: 503, a reason on /readyz, and nothing pinned."""
+async def test_one_that_fails_its_probe_is_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    """A server whose answers differ is no reference: an error in the log, a reason on /readyz, 503, nothing pinned."""
     async with (
         open_upstream("41", "42") as fast,
         open_upstream("a", "b") as reference,
@@ -72,6 +73,9 @@ async def test_one_that_fails_its_probe_is_not_used() -> None:
             ready["status"],
             "upstream ref is no reference lane: " in ready["reasons"][0],
         )
+        (loud,) = (each.getMessage() for each in caplog.records if each.levelno == logging.ERROR)
+        assert loud.startswith("upstream ref is no reference lane: ")
+        assert loud.endswith("It is not used as one; `trust: on` would use it unprobed")
         got = await client.chat()
         assert (503, "reference_unavailable") == (got.status, got.json["error"]["code"])
         assert 0 == await client.metric("scg_pins_total", result="won")
