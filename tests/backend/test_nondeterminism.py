@@ -1,8 +1,8 @@
-"""The problem and the cure on the same prompts, under the same random load."""
+"""The problem and the cure on one prompt, under the same random load."""
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -18,52 +18,63 @@ from backend.torch.sampler import SamplingParams
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow, pytest.mark.timeout(600)]
 
-PROMPTS, COPIES, STRANGERS, TOKENS, ROUNDS = 5, 100, 40, 12, 4
+COPIES, STRANGERS, TOKENS = 500, 40, 16
 
-Job = tuple[tuple[int, ...], int]
-Answers = dict[tuple[int, ...], set[tuple[int, ...]]]
+Tokens = tuple[int, ...]
+Job = tuple[Tokens, int]
 
 
 async def test_500_answers_under_load(noisy: Model) -> None:
-    """Greedy decoding in bfloat16, 5 prompts x 100 copies among strangers, in random order.
+    """Greedy decoding in bfloat16: 500 copies of one prompt among strangers, in random order.
 
-    With `--batch-invariant` each prompt gets 1 answer. The plain way gives some prompt several on the same jobs:
-    the problem that the gateway is for. In three loads of this size it gave 1, 3 and 3 of the prompts 2 to 4
-    answers; four rounds are the most that it gets to do so.
+    With `--batch-invariant` they are one answer. The plain way gives several on the same jobs, which is the problem
+    that the gateway is for: 293, 206 and 1 copies of three answers on the CPU that this was written on. Elsewhere
+    rounding may spare this prompt; then others get to show it, with answers twice and four times as long.
     """
-    dice = random.Random(2)
-
-    def prompt(longest: int) -> tuple[int, ...]:
-        return tuple(dice.choices(range(30, 120), k=dice.randint(2, longest)))
-
-    prompts = [prompt(10) for _ in range(PROMPTS)]
-    jobs = [(one, TOKENS) for one in prompts for _ in range(COPIES)]
-    jobs += [(prompt(60), dice.randint(1, TOKENS)) for _ in range(STRANGERS)]
-    dice.shuffle(jobs)
+    dice = random.Random(4)
+    prompt, jobs = load(dice, TOKENS)
 
     # Each engine has a thread of its own, so two cores do both at once.
-    plain, invariant = await asyncio.gather(answers(noisy, jobs), answers(noisy, jobs, batch_invariant=True))
+    plain, invariant = await asyncio.gather(
+        answers(noisy, prompt, jobs), answers(noisy, prompt, jobs, batch_invariant=True)
+    )
 
-    assert [1] * PROMPTS == [len(invariant[one]) for one in prompts]
-    for _ in range(ROUNDS):
-        if max(len(plain[one]) for one in prompts) > 1:
-            return
-        dice.shuffle(jobs)
-        plain = await answers(noisy, jobs)
-    pytest.fail("the plain way gave every prompt one answer")
+    assert [COPIES] == list(invariant.values())
+    for longer in (2, 4):
+        if len(plain) > 1:
+            break
+        plain = await answers(noisy, *load(dice, longer * TOKENS))
+    assert COPIES == plain.total()
+    assert len(plain) > 1
 
 
-async def answers(model: Model, jobs: Sequence[Job], *, batch_invariant: bool = False) -> Answers:
-    """The different answers that each prompt got."""
+def load(dice: random.Random, tokens: int) -> tuple[Tokens, list[Job]]:
+    """A prompt, and its copies among others of all lengths."""
+
+    def drawn(length: int) -> Tokens:
+        return tuple(dice.choices(range(30, 120), k=length))
+
+    prompt = drawn(8)
+    strangers = [(drawn(dice.randint(2, 60)), dice.randint(1, tokens)) for _ in range(STRANGERS)]
+    jobs = [(prompt, tokens)] * COPIES + strangers
+    dice.shuffle(jobs)
+    return prompt, jobs
+
+
+async def answers(
+    model: Model, prompt: Tokens, jobs: Sequence[Job], *, batch_invariant: bool = False
+) -> Counter[Tokens]:
+    """The different answers that the prompt got, and how often each."""
     config = EngineConfig(batch_invariant=batch_invariant)
-    found: Answers = defaultdict(set)
+    found: Counter[Tokens] = Counter()
     scheduler = new_scheduler(model, config)
     async with Engine(model, scheduler, Metrics(CollectorRegistry(), "random"), 999) as engine:
 
-        async def ask(prompt: tuple[int, ...], max_tokens: int) -> None:
+        async def ask(asked: Tokens, max_tokens: int) -> None:
             params = SamplingParams(max_tokens=max_tokens, temperature=0.0, ignore_eos=True)
-            async with engine.generate([Request(prompt, params)]) as updates:
-                found[prompt].add(tuple([token async for _, update in updates for token in update.tokens]))
+            async with engine.generate([Request(asked, params)]) as updates:
+                answer = tuple([token async for _, update in updates for token in update.tokens])
+            found[answer] += asked == prompt
 
         await asyncio.gather(*(ask(*job) for job in jobs))
-    return found
+    return +found
