@@ -1,7 +1,9 @@
 """The upstreams of a process: which are there, which serve a model, who may be asked now."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import inf
 from random import random
@@ -13,6 +15,8 @@ from gateway.upstream.fingerprints import Fingerprints
 from gateway.upstream.holders import Holders
 from gateway.upstream.turns import LoneTurn, RoundTurn, Table, Turn
 from gateway.upstream.upstream import Upstream
+
+_LOG = logging.getLogger(__name__)
 
 _MODELS = 1000  # names for which it is kept who may be asked: models are few, made-up names are not
 
@@ -103,18 +107,29 @@ class Pool:
         self._fingerprints.tell_changes()
 
     async def keep_looking(self) -> None:
-        """Look for ever, every few seconds, at each upstream in its own time: a slow one delays no other."""
+        """Look for ever, every few seconds, at each upstream in its own time: a slow one delays no other.
+
+        A slow probe delays no look, and a bug in one of them does not end the others.
+        """
         waited_for = set(self.upstreams)
 
-        async def keep(upstream: Upstream) -> None:
-            await self._fingerprints.recall(upstream)
-            while True:
-                await self._look_at(upstream)
+        async def probe(upstream: Upstream) -> None:
+            with _whatever_happens(upstream):
                 await upstream.probe()
-                waited_for.discard(upstream)
-                if not waited_for:
-                    self.first_look.set()
-                    self._fingerprints.tell_changes()
+            waited_for.discard(upstream)
+            if not waited_for:
+                self.first_look.set()
+                self._fingerprints.tell_changes()
+
+        async def keep(upstream: Upstream) -> None:
+            with _whatever_happens(upstream):
+                await self._fingerprints.recall(upstream)
+            probing: asyncio.Task[None] | None = None
+            while True:
+                with _whatever_happens(upstream):
+                    await self._look_at(upstream)
+                if probing is None or probing.done():
+                    probing = group.create_task(probe(upstream))
                 await asyncio.sleep(self._interval * (0.9 + 0.2 * self._random()))
 
         async with asyncio.TaskGroup() as group:
@@ -136,6 +151,15 @@ class Pool:
             if len(model) <= LONGEST:
                 self._tables[model, lane] = table
         return table
+
+
+@contextmanager
+def _whatever_happens(upstream: Upstream) -> Iterator[None]:
+    """Go on after a bug."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001  any: nobody else would see that nobody looks any more
+        _LOG.exception("a bug in what watches upstream %s", upstream.name)
 
 
 def _table(candidates: Sequence[Upstream], now: float) -> Table:

@@ -1,6 +1,8 @@
 """Whether a reference lane is what its configuration says: probed before it is trusted, and after each change."""
 
 import logging
+from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 from gateway.core.probe import DETERMINISTIC, INCONCLUSIVE
@@ -11,17 +13,19 @@ from gateway.upstream.probe import Target, probe
 from gateway.upstream.slots import Slots
 
 _LOG = logging.getLogger(__name__)
-_AGAIN = 60.0  # seconds after a probe that told nothing
+_AGAIN = 60.0  # seconds between two probes of what looks the same
 
 
 class Trust:
     """What is known of one upstream as a reference lane. Fast ones are never asked about."""
 
-    def __init__(self, settings: UpstreamSettings) -> None:
+    def __init__(self, settings: UpstreamSettings, clock: Callable[[], float] = monotonic) -> None:
         self._settings = settings
+        self._clock = clock
         self._needs_probe = settings.lane == "reference" and not settings.trust
         self._probed: Look | None = None  # what was probed; a changed one is probed anew
-        self._next = 0.0
+        self._began = self._next = -inf  # the last probe and the next one, of what looks the same
+        self._was_away = False  # since the last one began
         self.doubt = "it has not been probed yet" if self._needs_probe else ""
 
     @property
@@ -29,16 +33,23 @@ class Trust:
         """Whether it serves as a reference lane."""
         return not self.doubt
 
+    def was_away(self) -> None:
+        """It could not be reached: what is there now may have been started with other flags, under the same name."""
+        self._was_away = True
+
     async def look(self, client: Client, slots: Slots, seen: Look, engine: str, headers: Headers) -> None:
-        """Probe it if it is there and has changed, or if the last probe told nothing."""
+        """Probe it if it is there and has changed or was away, or if the last probe told nothing."""
         if not (self._needs_probe and seen.models and seen.reachable):
             return
-        if seen == self._probed and monotonic() < self._next:
+        now = self._clock()
+        due = self._began + _AGAIN if self._was_away else self._next
+        if seen == self._probed and now < due:
             return
+        self._began, self._was_away = now, False
         model = next(iter(seen.models))
         found = await probe(Target(client, self._settings.url, model, engine, slots, headers))
         self._probed = seen
-        self._next = monotonic() + _AGAIN if found.verdict == INCONCLUSIVE else float("inf")
+        self._next = self._clock() + _AGAIN if found.verdict == INCONCLUSIVE else inf
         self.doubt = "" if found.verdict == DETERMINISTIC else found.reason
         name = self._settings.name
         if self.doubt:

@@ -68,7 +68,7 @@ class Upstream:
         self.seen: Look = DOWN
         self.is_seen_now = False  # whether the last look listed models
         self.is_up = True  # until a look or a call says otherwise
-        self.trust = Trust(settings)
+        self.trust = Trust(settings, watch.clock)
         self.usual = Usual()
         self.breaker = Breaker(watch.breaker.failures, watch.breaker.cooldown)
         self.followers: WeakSet[Follower] = WeakSet()
@@ -187,6 +187,8 @@ class Upstream:
         if up != self.is_up:
             self.is_up = up
             self.meter.up(up=up)
+            if not up:
+                self.trust.was_away()
             self._changed()
             _LOG.warning("upstream %s at %s is %s", self.name, self.settings.url, "back" if up else "down")
 
@@ -215,7 +217,9 @@ class Upstream:
             self._changed()
 
     async def probe(self) -> None:
-        """Probe it, if it is to be trusted as a reference lane and that has to be seen."""
+        """Probe it, if it is to be trusted as a reference lane and that has to be seen, and can be."""
+        if not self.is_up:
+            return
         headers, doubt = self.dress([("accept", "application/json")]), self.trust.doubt
         await self.trust.look(self.client, self.slots, self.seen, self.engine, headers)
         if doubt != self.trust.doubt:

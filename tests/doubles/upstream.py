@@ -83,6 +83,7 @@ class Upstream:
         self.version: Reply = Reply(body=b'{"version":"0.32.0"}')
         self.openapi: Reply = Reply(404, b'{"detail":"Not Found"}')
         self.others: dict[str, Reply] = {}  # answers to what is no completion, by path
+        self.looks = 0  # requests for the models
         self.passed: list[str] = []  # method and path of what is no completion and no look
         self.hidden_from: set[str] = set()  # gateways whose looks find nothing here, by their `x-gateway`
         self.url = ""
@@ -131,6 +132,7 @@ class Upstream:
     async def _other(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("x-gateway") in self.hidden_from:
             return web.Response(status=503)
+        self.looks += request.path == "/v1/models"
         known = {
             "/v1/models": self.models,
             "/version": self.version,

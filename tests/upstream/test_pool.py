@@ -22,6 +22,7 @@ from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import Reply, open_upstream
 from tests.doubles.waiting import until
+from tests.upstream.pools import Clock
 from tests.upstream.raw_server import Connection, Play, hanging, keeping, open_raw, response
 
 NOBODY = "http://127.0.0.1:1"
@@ -32,12 +33,15 @@ def store() -> MemoryStore:
 
 
 @asynccontextmanager
-async def pool_of(*upstreams: UpstreamSettings, kept: MemoryStore | None = None) -> AsyncIterator[Pool]:
+async def pool_of(
+    *upstreams: UpstreamSettings, kept: MemoryStore | None = None, watch: Watch | None = None
+) -> AsyncIterator[Pool]:
     """A pool that looks only when it is told to."""
     client = AiohttpClient(Timeouts(connect=30, first_byte=30, idle=30))
     metrics = Metrics(CollectorRegistry())
     try:
-        yield Pool([Upstream(each, client, metrics) for each in upstreams], store() if kept is None else kept)
+        made = [Upstream(each, client, metrics, watch or Watch()) for each in upstreams]
+        yield Pool(made, store() if kept is None else kept)
     finally:
         await client.aclose()
 
@@ -296,6 +300,33 @@ async def test_a_changed_server_is_probed_again() -> None:
         assert 2 * asked == len(far.seen)
 
 
+async def test_one_that_was_away_is_probed_again() -> None:
+    """A server that was down may be back with other flags: it is probed anew, though not more than once a minute."""
+    clock = Clock()
+    reference, watch = {"lane": "reference"}, Watch(clock=clock)
+    async with open_upstream("42") as far, pool_of(at(far.url, **reference), watch=watch) as pool:
+        upstream = pool.upstreams[0]
+
+        async def doubt_after(seconds: float) -> str:
+            clock.now += seconds
+            await upstream.look()
+            await upstream.probe()
+            return upstream.trust.doubt
+
+        assert "" == await doubt_after(0)
+        asked, far.answers = len(far.seen), ["42", "41", "40"]
+        assert ("", asked) == (await doubt_after(1000), len(far.seen))
+        upstream.mark(up=False)
+        await upstream.probe()
+        assert asked == len(far.seen)
+        assert "more than one text" in await doubt_after(0)
+        asked = len(far.seen)
+        upstream.mark(up=False)
+        assert ("more than one text" in await doubt_after(59), asked) == (True, len(far.seen))
+        far.answers = ["42"]
+        assert "" == await doubt_after(1)
+
+
 # Headers.
 
 
@@ -377,6 +408,47 @@ async def test_garbage_does_not_end_the_looking(garbage: bytes) -> None:
         upstream.models = well
         await pool.look()
         assert pool.upstreams[0].serves("m")
+
+
+class Forgetful(MemoryStore):
+    """A store that fails in a way that nobody thought of, for as long as it likes."""
+
+    fails = True
+
+    async def recall(self, name: str) -> str | None:
+        if self.fails:
+            raise RuntimeError("nobody thought of this")
+        return await super().recall(name)
+
+
+async def test_a_bug_does_not_end_the_looking(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever is raised in a look is told in the log, and the next look at that upstream and at all others comes."""
+    kept = Forgetful(1 << 20)
+    async with open_upstream() as here, pool_of(at(here.url), at(NOBODY, "away"), kept=kept) as pool:
+        pool._interval = 0.01
+        looking = asyncio.create_task(pool.keep_looking())
+        await pool.first_look.wait()
+        looks = here.looks
+        await until(lambda: here.looks > looks + 3)
+        assert not looking.done()
+        assert "a bug in what watches upstream away" in caplog.text
+        looking.cancel()
+
+
+async def test_a_slow_probe_delays_no_look() -> None:
+    """A reference lane is looked at while it is probed, and all that are probed at first are waited for."""
+    async with open_upstream("42") as far, pool_of(at(far.url, lane="reference")) as pool:
+        far.gates[0] = asyncio.Event()
+        pool._interval = 0.01
+        looking = asyncio.create_task(pool.keep_looking())
+        await far.asked(1)
+        looks = far.looks
+        await until(lambda: far.looks > looks + 3)
+        assert not pool.first_look.is_set()
+        far.gates[0].set()
+        await pool.first_look.wait()
+        assert not pool.doubted
+        looking.cancel()
 
 
 async def test_a_host_that_is_no_name_is_down() -> None:
