@@ -174,9 +174,8 @@ async def _hear(
     exchange, first = await upstream.client.send(call), b""
     try:
         if exchange.status == 200 and is_stream(exchange.headers.once(_kind)):
-            first = (
-                await exchange.piece()
-            )  # a stream's head says nothing: some servers send it before they begin
+            # A stream's head says nothing: some servers send it before they begin.
+            first = await exchange.piece()
             ear.heard()
         else:
             tell, ear.is_heard = None, True
