@@ -22,7 +22,7 @@ def refusal_to_pin(verdict: Verdict, policy: Policy, max_tokens: int | None) -> 
     if verdict.outcome == "no_quorum" and verdict.arbitration == "none":
         return "no_quorum"
     finish = verdict.winner.reply.finish
-    if finish in {"content_filter", "error", "abort"}:
+    if finish in {"content_filter", "error", "parse_error", "abort"}:
         return finish
     if finish == "length" and not _pins_truncated(verdict, policy, max_tokens):
         return "truncated"

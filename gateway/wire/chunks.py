@@ -30,6 +30,8 @@ _Calls = dict[int, Json]  # tool calls by index, while they come in pieces
 
 # Members of a delta that are names rather than pieces of text: said once, never joined.
 _NAMES = frozenset({"role", "type", "id", "name"})
+# Lists of a choice that have a piece for each token: vLLM's and SGLang's, then LMDeploy's.
+_BY_TOKEN = frozenset({"token_ids", "output_ids", "output_token_logprobs"})
 _OBJECTS = {"chat.completion.chunk": "chat.completion"}
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
@@ -47,6 +49,8 @@ class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     text: str | None = None
     token_ids: list[Any] | None = None
+    output_ids: list[Any] | None = None
+    output_token_logprobs: list[Any] | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -169,7 +173,7 @@ def _merge_choice(into: Json, choice: Json, calls: _Calls) -> None:
             into["text"] = into.get("text", "") + (value or "")
         elif name == "logprobs" and isinstance(value, dict):
             _join_lists(_object(into, name), value)
-        elif name == "token_ids" and into.get(name) and value:
+        elif name in _BY_TOKEN and into.get(name) and value:
             into[name].extend(value)
         elif value is not None or name not in into:
             into[name] = value

@@ -14,7 +14,7 @@ from gateway.wire.sse import DONE, encode_event
 
 # Members of a chunk that alone are no reason to send it.
 _OF_EVERY_CHUNK = frozenset({*IDENTITY, "choices", "usage", "obfuscation"})
-_PER_TOKEN = ("logprobs", "top_logprobs", "return_token_ids")
+_PER_TOKEN = ("logprobs", "top_logprobs", "return_token_ids", "return_logprob")
 
 
 class LiveChunks:

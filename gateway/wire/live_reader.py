@@ -9,6 +9,7 @@ import msgspec
 from gateway.wire.chunks import Json
 from gateway.wire.live import Said
 from gateway.wire.pairs import Joiner, parse
+from gateway.wire.replies import BROKEN_OFF
 from gateway.wire.sse import DONE, Event, EventDecoder
 
 TEXT, REASONING = "content", frozenset({"reasoning", "reasoning_content"})
@@ -32,6 +33,7 @@ class _Choice(msgspec.Struct):
     index: int | None = None
     delta: _Delta | None = None
     text: str | None = None
+    finish_reason: str | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -93,7 +95,9 @@ class ChunkReader(StreamReader):
             choice = _PLAIN.decode(data).choices[0]
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._take_any(data, said)
-        if not choice.index:
+        if choice.finish_reason == BROKEN_OFF:  # its text is no answer's
+            self._is_over = True
+        elif not choice.index:
             self.opening = self.opening or data
             delta = choice.delta
             if delta is not None:
@@ -107,6 +111,9 @@ class ChunkReader(StreamReader):
         """The same of any chunk; ValueError for what is none."""
         choice = first_choice(parse(data))
         if choice is None:
+            return False
+        if choice.get("finish_reason") == BROKEN_OFF:
+            self._is_over = True
             return False
         self.opening = self.opening or data
         is_held = False

@@ -8,6 +8,8 @@ from gateway.core.ballot import Reply
 from gateway.wire.margin import chat_margin, text_margin
 from gateway.wire.pairs import encode
 
+BROKEN_OFF = "error"  # the end of what is no answer: LMDeploy's 200 whose text is its error
+
 
 class UnreadableAnswer(ValueError):
     """An answer that is no completion: HTML, half a body, no choices.
@@ -61,6 +63,8 @@ class _Completion(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Completion)
+_TOO_LONG = "INPUT_LENGTH_ERROR"  # in that text, where the request is at fault
+_SAID = 200  # characters of such a text
 
 
 def read_reply(body: bytes) -> Reply:
@@ -93,8 +97,11 @@ def _reply(completion: _Completion) -> Reply:
         raise UnreadableAnswer("neither message nor text")
     message = choice.message or _Message(content=choice.text)
     content = message.content or ""
+    said = content if isinstance(content, str) else msgspec.json.encode(content).decode()
+    if choice.finish_reason == BROKEN_OFF:
+        raise _broken_off(said[:_SAID])
     return Reply(
-        content=content if isinstance(content, str) else msgspec.json.encode(content).decode(),
+        content=said,
         refusal=message.refusal or "",
         calls=_calls(message),
         finish=choice.finish_reason or "",
@@ -102,6 +109,12 @@ def _reply(completion: _Completion) -> Reply:
         prompt=(completion.usage.prompt_tokens or 0) if completion.usage else 0,
         margin=chat_margin(choice.logprobs) if choice.message else text_margin(choice.logprobs),
     )
+
+
+def _broken_off(said: str) -> UnreadableAnswer:
+    """An engine's error in place of an answer, with the status that it should have had."""
+    body = encode({"error": {"message": said or "the engine ended its answer in an error"}})
+    return UnreadableAnswer(said, 400 if _TOO_LONG in said else 500, body)
 
 
 def _calls(message: _Message) -> tuple[tuple[str, str], ...]:

@@ -25,6 +25,7 @@ def verdict(*answers: str, finish: str = "stop", tokens: int = 7, quorum: int = 
         ("function_call", None),
         ("content_filter", "content_filter"),
         ("error", "error"),
+        ("parse_error", "parse_error"),
         ("abort", "abort"),
     ],
 )

@@ -85,6 +85,15 @@ def test_logprobs(engine: str, told: tuple[bool, ...]) -> None:
 
 
 @pytest.mark.parametrize("engine", DIALECTS)
+def test_token_ids(engine: str) -> None:
+    """All but OpenAI tell the tokens' ids of their first two endpoints to whoever asks; no sample asks by itself."""
+    expected = (engine != "openai",) * 2 + (False,) * 2
+    assert expected == tuple(path in dialect(engine).return_token_ids for path in PATHS)
+    everything = [sample_members(engine, path, seed=1, salt="a", greedy=True) for path in PATHS]
+    assert not any("return_token_ids" in members for members in everything)
+
+
+@pytest.mark.parametrize("engine", DIALECTS)
 def test_only_lmdeploy_has_to_be_told_twice_to_be_greedy(engine: str) -> None:
     """At temperature 0 LMDeploy is sent `top_k: 1` on every endpoint, in place of the client's own; nobody else is."""
     wanted = {"top_k": "1"} if engine == "lmdeploy" else {}

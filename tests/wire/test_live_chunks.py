@@ -125,7 +125,7 @@ def test_what_ends_a_stream(data: bytes) -> None:
     [
         ({}, True), ({"logprobs": None}, True), ({"logprobs": False}, True), ({"logprobs": True}, False),
         ({"logprobs": 0}, False), ({"logprobs": 5}, False), ({"top_logprobs": 2}, False), ({"tools": [{}]}, True),
-        ({"return_token_ids": True}, False), ({"return_token_ids": False}, True),
+        ({"return_token_ids": True}, False), ({"return_token_ids": False}, True), ({"return_logprob": True}, False),
         ({"stream_options": None}, True), ({"stream_options": {"include_usage": True}}, True),
         ({"stream_options": {"continuous_usage_stats": True}}, False),
     ],
