@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,4 +37,16 @@ def test_the_examples_run(gateway: Running) -> None:
     assert "1.00" in again.splitlines()[-1]
     streamed = run([sys.executable, "-c"], STREAM, gateway)
     assert "#### 17" in streamed
-    assert "1.00" == streamed.splitlines()[-1].strip()
+    assert 1.0 == float(streamed.splitlines()[-1])
+
+
+@pytest.mark.parametrize("library", ["langchain_openai", "llama_index"])
+def test_the_examples_of_other_libraries_run(library: str, gateway: Running) -> None:
+    """LangChain and LlamaIndex, which few who change the gateway have: one votes, and is told the agreement."""
+    if find_spec(library) is None:
+        pytest.skip(f"no {library} here: pip install -e '.[examples]' brings 300 MB, and openai 2")
+    (code,) = (code for kind, code in BLOCKS if kind == "python" and f"from {library}" in code)
+    said = run([sys.executable, "-c"], code, gateway)
+    assert "#### " in said
+    assert ("1.00" in said) is (library == "langchain_openai")
+    assert 1 == gateway.metric("scg_rounds_total", model="demo")
