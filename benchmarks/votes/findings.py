@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import sqrt
 from statistics import fmean
 
 from benchmarks.votes.asking import Asked, Way
@@ -65,3 +66,11 @@ def auroc(asked: Sequence[Asked]) -> float | None:
         return None
     wins = sum((r > w) + (r == w) / 2 for r in right for w in wrong)
     return wins / (len(right) * len(wrong))
+
+
+def auroc_interval(value: float, right: int, wrong: int) -> tuple[float, float]:
+    """About where it lies in 95 % of draws of so many right and wrong answers (Hanley and McNeil 1982)."""
+    one, other = value / (2 - value), 2 * value**2 / (1 + value)
+    variance = value * (1 - value) + (right - 1) * (one - value**2) + (wrong - 1) * (other - value**2)
+    spread = 1.96 * sqrt(variance / (right * wrong))
+    return max(value - spread, 0.0), min(value + spread, 1.0)

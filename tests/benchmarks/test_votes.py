@@ -1,7 +1,10 @@
 """The evaluation of votes: its figures against ones counted by hand, its page and plot from scripted findings."""
 
+import json
+from pathlib import Path
+
 from benchmarks.votes.asking import Asked, Way, last_number
-from benchmarks.votes.findings import auroc, buckets, line
+from benchmarks.votes.findings import auroc, auroc_interval, buckets, line
 from benchmarks.votes.page import page, plot
 
 
@@ -18,6 +21,12 @@ def test_auroc_by_hand() -> None:
 def test_auroc_needs_both() -> None:
     """Where every answer is right there is nothing to tell apart."""
     assert auroc([asked(1, 1.0)] * 3) is None
+
+
+def test_an_interval_of_auroc() -> None:
+    """By hand, for .9 of 3 right and 2 wrong: .09 + 2 * .0081818 + .0426316, over 6, has the root .15758."""
+    low, high = auroc_interval(0.9, 3, 2)
+    assert (round(0.9 - 1.96 * 0.15758, 4), 1.0) == (round(low, 4), high)
 
 
 def test_buckets_hold_every_answer_once() -> None:
@@ -53,5 +62,12 @@ def test_page_and_plot() -> None:
     text, picture = page(found), plot(found)
     assert "| maj@3 | .750 | 0.30 to 0.95 | 3.0 |  |" in text
     assert "| 1 | .750 (4) | .750 (4) |" in text
-    assert ".912 of the time under maj@15" in text
+    assert ".912 of the time under maj@15 (AUROC, 95 %: 0.57 to 1.00)" in text
     assert 2 == picture.count("<polyline")
+
+
+def test_the_page_is_made_of_what_was_kept() -> None:
+    """docs/accuracy.md says what benchmarks/results/votes/accuracy.json has, and nothing else."""
+    root = Path(__file__).parents[2]
+    found = json.loads((root / "benchmarks/results/votes/accuracy.json").read_text())
+    assert page(found) == (root / "docs/accuracy.md").read_text()
