@@ -68,7 +68,7 @@ class _Form:
         has_tools = bool(of.items(members, "tools") or of.items(members, "functions"))
         return Asking(
             model=of.text(members, "model"),
-            seed=of.integer(members, "seed"),
+            seed=of.seed(members),
             greedy=of.number(members, "temperature") == 0,
             streamed=of.flag(members, "stream"),
             include_usage=bool(options.get("include_usage")),

@@ -7,6 +7,8 @@ from gateway.errors import BadRequest
 
 Members = Mapping[str, Any]
 
+_LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
+
 
 def text(members: Members, name: str) -> str:
     """A string; "" for none."""
@@ -43,6 +45,14 @@ def integer(members: Members, name: str) -> int | None:
         if not value.is_integer():
             raise BadRequest(f"{name} must be a whole number", param=name)
         return int(value)
+    return value
+
+
+def seed(members: Members) -> int | None:
+    """The seed, None for none: within int64, as engines take it and as those of the other samples are."""
+    value = integer(members, "seed")
+    if value is not None and not _LOWEST <= value <= _HIGHEST:
+        raise BadRequest("seed must be a whole number from -2^63 to 2^63 - 1", param="seed")
     return value
 
 

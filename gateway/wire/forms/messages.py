@@ -35,7 +35,7 @@ class Messages:
         formats = (of.table(members, "output_config").get("format"), members.get("output_format"))
         return Asking(
             model=of.text(members, "model"),
-            seed=of.integer(members, "seed"),
+            seed=of.seed(members),
             greedy=of.number(members, "temperature") == 0,
             streamed=of.flag(members, "stream"),
             include_usage=False,  # it is always there

@@ -62,7 +62,7 @@ class Responses:
         tools = of.items(members, "tools")
         return Asking(
             model=of.text(members, "model"),
-            seed=of.integer(members, "seed"),
+            seed=of.seed(members),
             greedy=of.number(members, "temperature") == 0,
             streamed=of.flag(members, "stream"),
             include_usage=False,  # it is always there
