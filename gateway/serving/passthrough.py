@@ -97,9 +97,8 @@ async def _forward(gateway: Gateway, request: Request, trace: Trace, passing: Pa
     upstream = turn.pick()
     assert upstream is not None  # who is asked for in no lane of its own is always there
     attempts = Attempts(turn, gateway.retries.allow(), upstream)
-    ends = perf_counter() + gateway.settings.timeouts.total
     while True:
-        reply = await _attempt(gateway, request, trace, passing, attempts, ends)
+        reply = await _attempt(gateway, request, trace, passing, attempts)
         if reply is not None:
             return reply
         await asyncio.sleep(attempts.pause)
@@ -111,7 +110,6 @@ async def _attempt(
     trace: Trace,
     passing: Passing,
     attempts: Attempts,
-    ends: float,
 ) -> Reply | None:
     """The answer of one upstream; None if another one is to be asked."""
     upstream, sequel = attempts.upstream, passing.sequel
@@ -120,12 +118,15 @@ async def _attempt(
     if not (upstream.slots.take_at_once() or await upstream.slots.take(patience, tenant=tenant)):
         raise Overloaded("too many requests wait for the upstream", headers=(("retry-after", "1"),))
     ticket, began = upstream.began(), perf_counter()
+    ends = attempts.ends = attempts.ends or began + gateway.settings.timeouts.total
     result, status, failed = "cancelled", 0, None
     try:
         url = upstream.settings.url + request.target
         sent = _sent_on if sequel is None or not sequel.is_stored else _sent_to_read
         headers = upstream.dress(gateway.spans.carry(request.headers.once(sent)))
-        call = Call(request.method, url, headers, passing.body, (("x-request-id", trace.request_id),))
+        call = Call(
+            request.method, url, headers, passing.body, (("x-request-id", trace.request_id),), ends - began
+        )
         exchange = await upstream.client.send(call)
         try:
             status, failed = exchange.status, refused(exchange.status, exchange.headers)

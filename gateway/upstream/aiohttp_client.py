@@ -34,7 +34,7 @@ class AiohttpClient:
 
     async def send(self, call: Call) -> "AiohttpExchange":
         """Send a call. If a pooled connection dies before a byte of the answer, once more on a new one."""
-        ends = asyncio.get_running_loop().time() + self._timeouts.total
+        ends = asyncio.get_running_loop().time() + min(self._timeouts.total, call.within)
         try:
             return await self._send(self._pooled, call, ends)
         except _StaleError:
@@ -45,6 +45,11 @@ class AiohttpClient:
 
     def retire(self) -> None:
         """Nothing to be done: aiohttp closes a connection that was idle for some seconds by itself."""
+
+    @property
+    def is_over(self) -> bool:
+        """Never: sessions want to be closed."""
+        return False
 
     async def aclose(self) -> None:
         """Close both pools."""

@@ -8,10 +8,13 @@ from gateway.upstream.upstream import Upstream
 class Attempts:
     """Whom to ask now, and whether somebody is to be asked once more. `index` is the sample's."""
 
-    __slots__ = ("_again", "_index", "_tried", "_turn", "pause", "upstream")
+    __slots__ = ("_again", "_index", "_tried", "_turn", "ends", "pause", "upstream")
 
     def __init__(self, turn: Turn, again: Allowance, upstream: Upstream, index: int = 0) -> None:
         self.upstream = upstream
+        self.ends = (
+            0.0  # when all of them have to be over, once the first has begun; for who counts them together
+        )
         self.pause = 0.0  # seconds to wait before it is asked
         self._turn = turn
         self._again = again

@@ -11,6 +11,7 @@ Whoever speaks HTTP to an upstream does it behind `Client`; nothing else in the 
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import ClassVar, NamedTuple, Protocol
 
 from gateway.wire.fields import Fields
@@ -58,6 +59,9 @@ class Call(NamedTuple):
     headers: Headers  # `Fields` are written once, however often they are sent
     body: bytes = b""
     more: Headers = ()  # what no other call has
+    within: float = (
+        inf  # seconds until all of its answer has to be there, if that is less than the time-outs allow
+    )
 
 
 class Sink(Protocol):
@@ -106,6 +110,10 @@ class Client(Protocol):
 
     def retire(self) -> None:
         """No new work is to come: keep no connection that nobody uses. What is under way goes on."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is retired, and nothing is left to be closed."""
 
     async def aclose(self) -> None:
         """Close every connection."""

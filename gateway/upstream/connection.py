@@ -147,15 +147,18 @@ class Connection(asyncio.Protocol):
             exchange.came(body, is_last=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The end of the connection is the end of an answer that has no other (RFC 9112, section 6.3)."""
-        self.is_open = False
+        """The end of the connection is the end of an answer that has no other (RFC 9112, section 6.3).
+
+        Unless it was we who ended it.
+        """
+        was_open, self.is_open = self.is_open, False
         self._forget(self)
         exchange = self._exchange
         if exchange is None or exchange.is_whole:
             return
         if not self._received:
             exchange.break_off(Unheard(str(exc) if exc else "the server closed the connection"))
-        elif exc is None and exchange.has_head and _ends_with_connection(exchange):
+        elif exc is None and was_open and exchange.has_head and _ends_with_connection(exchange):
             exchange.came(b"", is_last=True)
         else:
             exchange.break_off(Broken(str(exc) if exc else "the answer broke off"))

@@ -80,9 +80,10 @@ class HttpExchange:
             while not self.is_whole:
                 if sink.is_full:
                     self._channel.hold()
-                    await sink.drained()
-                self._channel.read_on()
-                await self.news()
+                    await sink.drained()  # meanwhile the rest may come
+                else:
+                    self._channel.read_on()
+                    await self.news()
         finally:
             self._sink = None
 

@@ -5,9 +5,12 @@ cancelled for a request or a piece.
 """
 
 import asyncio
+import socket
 import ssl
 from collections import deque
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,6 +41,7 @@ class HttpClient:
         self._tls = tls
         self._idle: dict[_Origin, deque[Connection]] = {}
         self._open: set[Connection] = set()
+        self._lost: dict[_Origin, set[str]] = {}  # addresses that could not be reached the last time
         self._is_retired = False
         self._heads = KnownHeads()
         self._loop = asyncio.get_running_loop()
@@ -47,7 +51,7 @@ class HttpClient:
 
     async def send(self, call: Call) -> HttpExchange:
         """Send a call. If a connection from the pool dies before a byte of the answer, once more on a new one."""
-        ends = self._loop.time() + self._timeouts.total
+        ends = self._loop.time() + min(self._timeouts.total, call.within)
         take_apart = _known if len(call.url) <= LONGEST else _split
         origin, opening = take_apart(call.method, call.url)
         request = _head(call, opening)
@@ -65,6 +69,11 @@ class HttpClient:
         for idle in self._idle.values():
             while idle:
                 idle.pop().abort()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is retired and its last connection has ended."""
+        return self._is_retired and not self._open
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -108,11 +117,8 @@ class HttpClient:
 
         try:
             async with asyncio.timeout(self._connect_within):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self._heads, release, self._open.discard),
-                    origin.host,
-                    origin.port,
-                    ssl=tls,
+                connection = await self._reach(
+                    origin, tls, lambda: Connection(self._heads, release, self._open.discard)
                 )
         except TimeoutError as error:
             raise Unreachable(f"no connection within {self._connect_within:g} s") from error
@@ -123,6 +129,39 @@ class HttpClient:
             self._timer = loop.call_later(self._tick, self._look_at_the_clock)
         return connection
 
+    async def _reach(
+        self, origin: _Origin, tls: ssl.SSLContext | None, make: Callable[[], Connection]
+    ) -> Connection:
+        """A connection to one of a name's addresses, each of which has its share of the time.
+
+        Otherwise one that swallows packets would stand for all. It comes last from then on.
+        """
+        loop, ends = self._loop, self._loop.time() + self._connect_within
+        addresses = await self._addresses(origin)
+        name = origin.host if tls else None
+        for others, address in zip(reversed(range(len(addresses))), addresses, strict=True):
+            try:
+                async with asyncio.timeout((ends - loop.time()) / (others + 1)):
+                    _, connection = await loop.create_connection(
+                        make, address, origin.port, ssl=tls, server_hostname=name
+                    )
+            except OSError:  # time-outs are some
+                self._lost.setdefault(origin, set()).add(address)
+                if not others:
+                    raise
+            else:
+                self._lost.get(origin, set()).discard(address)
+                return connection
+        raise Unreachable(f"{origin.host} has no address")
+
+    async def _addresses(self, origin: _Origin) -> Sequence[str]:
+        if _is_address(origin.host):
+            return (origin.host,)
+        found = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        addresses = dict.fromkeys(str(where[0]) for *_, where in found)
+        lost = self._lost[origin] = self._lost.get(origin, set()) & addresses.keys()
+        return sorted(addresses, key=lost.__contains__)
+
     def _look_at_the_clock(self) -> None:
         loop = self._loop
         now = loop.time()
@@ -132,6 +171,14 @@ class HttpClient:
             while idle and not idle[0].is_open:
                 idle.popleft()
         self._timer = loop.call_later(self._tick, self._look_at_the_clock) if self._open else None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=1)

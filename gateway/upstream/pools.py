@@ -49,6 +49,7 @@ class Pools:
             looking.cancel()
         for name in {each.name for each in before.upstreams} - {each.name for each in pool.upstreams}:
             self._metrics.upstreams.forget(name)
+        self._retired = [client for client in self._retired if not client.is_over]
         used = {id(each.client) for each in pool.upstreams}
         for kind, client in [*self._clients.items()]:
             if id(client) not in used:

@@ -3,6 +3,7 @@
 Each test runs on both of the gateway's clients: its own, and the one for upstreams behind a proxy.
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -13,8 +14,9 @@ import pytest
 
 from gateway.core.policy import PRESETS
 from gateway.settings.model import Settings, Timeouts, UpstreamSettings
-from tests.doubles.gateway import Client, open_gateway_for
-from tests.doubles.upstream import chunks
+from tests.doubles import upstream as doubles
+from tests.doubles.gateway import Client, open_gateway, open_gateway_for
+from tests.doubles.upstream import chunks, open_upstream
 from tests.upstream.raw_server import Connection, Play, open_raw, response
 
 SINGLE = PRESETS["single"].override({"cache": False})
@@ -123,3 +125,19 @@ async def test_connect(opened: Opened, members: dict[str, Any], stream: bool) ->
         async with opened(url, timeouts) as client:
             got = await client.chat(stream=stream, **members)
             assert (502, "upstream_unreachable") == (got.status, got.json["error"]["code"])
+
+
+async def test_all_attempts_share_one_total() -> None:
+    """What passes through and is sent once more has no more time for all of that than for one attempt."""
+    wait = doubles.Reply(429, b"{}", {"content-type": "application/json", "retry-after-ms": "1800"})
+    timeouts = Timeouts(connect=LONG, first_byte=LONG, idle=LONG, total=2.0)
+    async with (
+        open_upstream(wait, "late") as upstream,
+        open_gateway(upstream, timeouts=timeouts) as client,
+    ):
+        upstream.gates[1] = asyncio.Event()
+        asking = asyncio.create_task(client.chat(n=2))
+        await upstream.asked(2)
+        await asyncio.sleep(1.4)  # in time for one attempt, not for both
+        upstream.gates[1].set()
+        assert 504 == (await asking).status

@@ -7,7 +7,8 @@ import asyncio
 import gzip
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -490,6 +491,17 @@ async def test_cancelling_a_read_and_closing_closes_the_connection(client: Clien
         await connection.left.wait()
 
 
+async def test_an_answer_that_a_closing_client_cuts_off_is_not_whole() -> None:
+    """What would end with its connection has not ended because the client has closed it."""
+    client = HttpClient(PATIENT)
+    async with open_raw(hanging(b"HTTP/1.1 200 OK\r\n\r\nhalf")) as raw:
+        exchange = await client.send(call(raw.url))
+        assert b"half" == await exchange.piece()
+        await client.aclose()
+        with pytest.raises(Broken):
+            await exchange.piece()
+
+
 async def test_closing_the_client_closes_its_connections(opened: Opened) -> None:
     """When the client closes, so do the connections that it kept."""
     client = opened()
@@ -497,6 +509,36 @@ async def test_closing_the_client_closes_its_connections(opened: Opened) -> None
         await ask(client, raw.url)
         await client.aclose()
         await raw.connections[0].left.wait()
+
+
+async def test_one_address_of_a_name_swallows_packets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name leads to whoever of its addresses is there, though the first one never says no."""
+    async with open_raw(keeping(response())) as raw:
+        port = int(raw.url.rpartition(":")[2])
+
+        async def resolve(_host: str, _port: int, **_: object) -> list[object]:
+            kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+            return [(*kind, (address, port)) for address in ("127.0.0.2", "127.0.0.1")]
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+        with swallowing("127.0.0.2", port):
+            client = HttpClient(Timeouts(connect=2, first_byte=30, idle=30))
+            for _ in range(2):
+                assert (200, b"ok") == await ask(client, f"http://model.test:{port}")
+            await client.aclose()
+        assert [2] == raw.requests
+
+
+@contextmanager
+def swallowing(address: str, port: int) -> Iterator[None]:
+    """An address with a queue that is full: no connection is made, none is refused."""
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind((address, port))
+        full.listen(0)
+        for filler in (first, second):
+            filler.settimeout(0)
+            filler.connect_ex((address, port))
+        yield
 
 
 # Failures.

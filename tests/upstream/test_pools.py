@@ -123,6 +123,18 @@ async def test_a_retired_client_ends_what_it_has_begun() -> None:
         await client.aclose()
 
 
+async def test_retired_clients_do_not_pile_up() -> None:
+    """Of those that were in use before the settings changed, only who still has a connection is kept for the end."""
+    async with open_raw(LISTING) as one, open_pools() as pools:
+        await pools.open(settings(at(one.url))).first_look.wait()
+        for number in range(1, 6):
+            timeouts = Timeouts(idle=30.0 + number)
+            pools.replace(await pools.prepare(settings(at(one.url), timeouts=timeouts)))
+            async with asyncio.timeout(30):
+                await one.connections[number - 1].left.wait()
+            assert 1 == len(pools._retired)
+
+
 async def test_pools_that_are_closed_while_they_prepare() -> None:
     """Nothing goes on looking."""
     async with open_pools() as pools:

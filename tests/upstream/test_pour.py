@@ -8,6 +8,7 @@ import pytest
 from gateway.settings.model import Timeouts
 from gateway.upstream.aiohttp_client import AiohttpClient
 from gateway.upstream.client import Broken, Call, Client, TimedOut
+from gateway.upstream.exchange import HttpExchange
 from gateway.upstream.http_client import HttpClient
 from tests.doubles.waiting import until
 from tests.upstream.raw_server import Connection, breaking, dripping, hanging, keeping, open_raw, response
@@ -164,3 +165,26 @@ async def test_a_sink_that_breaks(opened: Open) -> None:
             await exchange.pour(Broken(room=1))
         exchange.close()
         await raw.connections[0].left.wait()
+
+
+class Line:
+    """A connection that does nothing by itself."""
+
+    def hold(self) -> None: ...
+    def read_on(self) -> None: ...
+    def done(self, exchange: HttpExchange) -> None: ...
+
+
+async def test_what_becomes_whole_while_its_sink_is_full() -> None:
+    """The last piece may come while the sink drains: then there is nothing more to wait for."""
+    exchange = HttpExchange(Line(), asyncio.get_running_loop(), 30, is_head_only=False)
+    pail = Pail(room=1)
+    pouring = asyncio.create_task(exchange.pour(pail))
+    await asyncio.sleep(0)
+    exchange.came(b"one", is_last=False)
+    await until(lambda: pail.waited == 1)
+    exchange.came(b"two", is_last=True)
+    pail.room = 100
+    pail.emptied.set()
+    await until(pouring.done)
+    assert ([b"one", b"two"], True) == (pail.taken, pail.has_last)
