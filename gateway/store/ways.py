@@ -8,7 +8,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from gateway.settings.cache_url import CacheUrl, read_cache_url
 from gateway.settings.model import CacheSettings
@@ -107,7 +107,7 @@ class _Spread:
         )
 
     def owner(self, name: str) -> tuple[str, int] | None:
-        with suppress(RedisError):  # a slot that no node is known to have
+        with suppress(RedisError, RedisClusterException):  # a slot that no node is known to have
             if node := self.client.get_node_from_key(name):
                 return node.host, int(node.port)
         return None

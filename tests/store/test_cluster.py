@@ -110,6 +110,7 @@ async def test_a_slot_that_moves_is_found(own_cluster: Cluster) -> None:
 async def test_a_cluster_that_is_not_there() -> None:
     """Where no node answers requests are served, and the store keeps trying."""
     async with open_store(f"redis+cluster://127.0.0.1:{free_port()}", is_up=False) as store:
+        assert await body(store, "a") is None  # nor is anything known of it yet
         await alone(store)
         assert ONE is await store.pin("a", ONE, 60)
         assert not store._keeper.done()
