@@ -48,7 +48,7 @@ def readyz(gateway: Gateway, _request: Request, trace: Trace) -> Answer:
         f"upstream {name} is no reference lane: {doubt}" for name, doubt in gateway.pool.doubted.items()
     ]
     if gateway.store.is_degraded:
-        reasons.append("redis is down: verdicts are pinned in memory only")
+        reasons.append("redis is down or takes no writes: verdicts are pinned in memory only")
     return _json(trace, {"status": "degraded" if reasons else "ok", "reasons": reasons})
 
 

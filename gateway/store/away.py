@@ -1,10 +1,17 @@
 """What all calls to Redis share: one error for everything that can fail, one time-out for the whole of a call."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import (
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 # Beside its own errors redis-py lets through what uvloop raises for a connection that was just reset
 # (RuntimeError), and what it stumbles over itself when a server speaks something else than Redis does.
@@ -21,8 +28,21 @@ _FAILURES = (
 )
 
 
+# redis-py has classes for two of them, and takes their word away; Redis 6 puts each into a sentence about the script.
+_REFUSALS = re.compile("(?:^|-)(?:READONLY|OOM|MISCONF|NOREPLICAS) ")
+
+
 class Away(Exception):
     """Redis did not do what it was asked, for whatever reason."""
+
+
+class Refused(Away):
+    """Redis takes no writes for the time being, and says so: it can still be read from."""
+
+
+def is_refusal(error: ResponseError) -> bool:
+    """Whether no write at all would be taken: by a replica, without memory, without its disk or its replicas."""
+    return isinstance(error, ReadOnlyError | OutOfMemoryError) or bool(_REFUSALS.search(str(error)))
 
 
 @contextmanager

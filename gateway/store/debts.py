@@ -7,12 +7,16 @@ from math import inf
 from time import monotonic
 from typing import NamedTuple
 
+from redis.exceptions import ResponseError
+
+from gateway.store.away import Away
 from gateway.store.link import Link
 from gateway.store.memory import MemoryStore
 
 _LOG = logging.getLogger(__name__)
 
 _TRIES = 3
+_LARGE = 1 << 20  # no server can be told to take less, nor does less take long
 _MOST = 65_536
 _PASSING = 4096  # texts with an end
 
@@ -46,8 +50,11 @@ class Debts:
     def __len__(self) -> int:
         return len(self._by_key)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._by_key
+
     def oldest(self) -> str:
-        """The key that Redis has not been told of for longest."""
+        """The key that Redis has not been told of for longest, nor was tried to be told of."""
         return next(iter(self._by_key))
 
     def offer(self, key: str) -> None:
@@ -75,6 +82,11 @@ class Debts:
         if len(self._passing) > _PASSING:
             self._passing.popitem(last=False)
 
+    def text(self, name: str) -> str | None:
+        """The text that Redis is still to be told."""
+        told = self._texts.get(name) or self._passing.get(name)
+        return told.text if told and told.ends > monotonic() else None
+
     async def settle_texts(self) -> None:
         """Tell Redis the texts; Away if that fails."""
         for texts in (self._texts, self._passing):
@@ -86,21 +98,43 @@ class Debts:
                     del texts[name]
 
     async def settle(self, key: str) -> None:
-        """Tell Redis what it missed of this key; Away if that fails. What it refuses a few times, it is spared."""
-        debt, here = self._by_key.get(key), self._memory.look_up(key)
+        """Tell Redis what it missed of this key. Away if that fails: the others are told first then."""
+        debt = self._by_key.get(key)
         if debt is None:
             return
-        debt.tries += 1
-        if debt.tries > _TRIES:
-            _LOG.warning("Redis does not take what was pinned without it under %s", key)
-        elif here is None and debt.is_forced:
+        try:
+            await self._tell(key, debt)
+        except Away:
+            if self._by_key.get(key) is debt:
+                self._by_key.move_to_end(key)
+            raise
+        if self._by_key.get(key) is debt:
+            del self._by_key[key]
+
+    async def _tell(self, key: str, debt: _Debt) -> None:
+        here = self._memory.look_up(key)
+        if here is None and debt.is_forced:
             await self._link.delete(key)
         elif here is not None and debt.is_forced:
             await self._link.replace(key, here.pin, here.ttl)
         elif here is not None:
             found = await self._link.pin(key, here.pin, here.ttl)
             self._memory.put(key, found.pin, found.ttl)
-        if self._by_key.get(key) is debt:
+
+    def is_doubtful(self, key: str, away: Away) -> bool:
+        """Whether this failure may be one of the pin itself: Redis said so, or it is large."""
+        here = self._memory.look_up(key)
+        is_large = here is not None and len(here.pin.body) >= _LARGE
+        return is_large or isinstance(away.__cause__, ResponseError)
+
+    def doubt(self, key: str) -> None:
+        """It failed while Redis took all else. After a few times Redis is spared it."""
+        debt = self._by_key.get(key)
+        if debt is None:
+            return
+        debt.tries += 1
+        if debt.tries >= _TRIES:
+            _LOG.warning("Redis does not take what was pinned without it under %s", key)
             del self._by_key[key]
 
     def _forget_some(self) -> None:

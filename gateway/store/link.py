@@ -6,6 +6,7 @@
     PREFIX:told:{KEY}   what they are told where nothing could be pinned
     PREFIX:rate:TENANT  when each of a tenant's buckets will be full
     PREFIX:ledger       a stream of what was voted
+    PREFIX:proof        gone as soon as it is written: whether writes are taken; on a cluster one for each master
     PREFIX:NAME         a short text, such as which upstream holds a response
     PREFIX:changed      the channel on which keys are announced whose pin is new, replaced or deleted, or whose
                         lease was given back
@@ -15,8 +16,8 @@ others under another name: neither takes, nor destroys, what it cannot read. Byt
 has a second more for every 8 MiB.
 """
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from hashlib import sha1
 from math import inf
 from time import monotonic
@@ -30,11 +31,12 @@ from gateway.core.rate import Draw, Level
 from gateway.settings.model import CacheSettings
 from gateway.store import replies, scripts, shared_rates
 from gateway.store.announcements import Announcements, subscribe
-from gateway.store.away import Away, limit, mapped
+from gateway.store.away import Away, Refused, is_refusal, limit, mapped
 from gateway.store.codec import FORMAT, encode_pin
 from gateway.store.lookups import open_lookups
 from gateway.store.pipe import Reply
 from gateway.store.protocol import Found
+from gateway.store.replies import Elsewhere
 from gateway.store.servers import CONNECTIONS
 from gateway.store.ways import open_servers
 
@@ -76,9 +78,7 @@ class Link:
 
     async def fetch_whole(self, key: str) -> Found | None:
         """The pin under this key, if it lives, however large it is and wherever it has gone."""
-        async with limit(self._timeout):
-            size = await self._run(scripts.SIZE, self._name(key))
-        async with self._limit(size):
+        async with self._limit_for(key):
             found, _ = await self._fetch(key)
             return found
 
@@ -89,12 +89,15 @@ class Link:
             for _ in range(_TRIES):
                 names = [self._name(key), self._lease(key), self._waits(key)]
                 told = (stored, _ms(ttl), *self._announcing(key), leader)
-                if await self._run(scripts.PIN, names, *told):
-                    return Found(pin, ttl - (monotonic() - began), "redis")
-                found, there = await self._fetch(key)
-                if found:
+                try:
+                    if await self._run(scripts.PIN, names, *told):
+                        return Found(pin, ttl - (monotonic() - began), "redis")
+                except Refused:
+                    if (found := (await self._fetch(key))[0]) is None:
+                        raise
                     return found
-                await self._run(scripts.REMOVE, self._name(key), sha1(there or b"").hexdigest())  # noqa: S324  a checksum
+                if found := await self._fetch_or_remove(key):
+                    return found
         raise Away("the pin neither stays nor goes")
 
     async def replace(self, key: str, pin: Pin, ttl: float) -> Found:
@@ -172,6 +175,30 @@ class Link:
                 told = await self._run(shared_rates.SCRIPT, name, *words)
         return shared_rates.levels(draws, told)
 
+    async def prove(self) -> None:
+        """See every server write and answer as requests have it, or raise; Refused if it only answers."""
+        refused: Refused | None = None
+        with mapped():
+            names = self._servers.spots(f"{self._prefix}:proof")
+        for name in names:
+            async with self._limit():
+                try:
+                    await self._run(scripts.PROVE, name)
+                except Refused as error:
+                    refused = error
+                await self._lookups.open(name)
+                with suppress(Elsewhere):
+                    replies.small(*await self._lookups.ask(name), monotonic())
+        if refused:
+            raise refused
+
+    async def begin_anew(self) -> None:
+        """Use no connection again, since another server may be the master by now. Nobody is cut off."""
+        self._lookups.retire()
+        with suppress(Away):
+            async with self._limit():
+                await self._servers.reconnect()
+
     def listen(self) -> AbstractAsyncContextManager[Announcements]:
         """A subscription to what other processes change."""
         return subscribe(self._servers, self._channel, self._timeout, self._me)
@@ -187,6 +214,13 @@ class Link:
             async with self._limit():
                 await self._servers.aclose()
 
+    async def _fetch_or_remove(self, key: str) -> Found | None:
+        """The pin; what is there without being one goes, and nothing is announced: nobody has it."""
+        found, there = await self._fetch(key)
+        if found is None:
+            await self._run(scripts.REMOVE, self._name(key), sha1(there or b"").hexdigest())  # noqa: S324  a checksum
+        return found
+
     async def _fetch(self, key: str) -> tuple[Found | None, bytes | None]:
         """The pin, and what is there, a pin or not."""
         began = monotonic()
@@ -200,11 +234,21 @@ class Link:
         except ResponseError as error:
             if str(error).startswith("Protocol error"):
                 await self._servers.reconnect()
+            if is_refusal(error):
+                raise Refused(str(error)) from error
             raise
 
     def _announcing(self, key: str) -> tuple[str, str]:
         """The channel, and what is said on it of a key."""
         return self._channel, f"{self._me} {key}"
+
+    @asynccontextmanager
+    async def _limit_for(self, key: str) -> AsyncIterator[None]:
+        """The time that it takes to have all of what is under this key."""
+        async with self._limit():
+            size = await self._run(scripts.SIZE, self._name(key))
+        async with self._limit(size):
+            yield
 
     def _limit(self, size: int = 0) -> AbstractAsyncContextManager[None]:
         """One time-out, and more for many bytes, for all that is done inside."""

@@ -33,6 +33,9 @@ class Lookups(Protocol):
     async def open(self, name: str) -> None:
         """Connect, unless that is done; OSError or one of redis-py's errors if it fails."""
 
+    def retire(self) -> None:
+        """Use no pipe again; those who have asked are still answered."""
+
     def close(self) -> None:
         """Close every pipe."""
 
@@ -66,6 +69,11 @@ class _OnePipe:
             if not self.is_open():
                 self._pipe = await open_pipe(await self._find(name), self._timeout)
 
+    def retire(self) -> None:
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.retire()
+
     def close(self) -> None:
         if self._pipe is not None:
             self._pipe.close()
@@ -97,6 +105,11 @@ class _ManyPipes:
 
         pipe = self._pipes.setdefault((entrance.host, entrance.port), _OnePipe(found, self._timeout))
         await pipe.open(name)
+
+    def retire(self) -> None:
+        for pipe in self._pipes.values():
+            pipe.retire()
+        self._pipes.clear()
 
     def close(self) -> None:
         for pipe in self._pipes.values():

@@ -58,6 +58,15 @@ class Pipe(asyncio.Protocol):
         """End the connection and everybody's wait."""
         self._end("the connection was closed")
 
+    def retire(self) -> None:
+        """End once everybody who asked is answered; nobody asks any more."""
+        if self.is_open:
+            self.ask(encode("PING") * 2).add_done_callback(self._ended)
+
+    def _ended(self, answer: asyncio.Future[Pair]) -> None:
+        answer.exception()  # read, so that it is not reported as lost
+        self.close()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast("asyncio.Transport", transport)

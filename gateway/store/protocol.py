@@ -32,7 +32,7 @@ class Store(Protocol):
 
     @property
     def is_degraded(self) -> bool:
-        """Whether the store proper cannot be reached, so that pins are not shared."""
+        """Whether the store proper cannot be reached, or takes no writes, so that pins are not shared."""
 
     def look_up(self, key: str) -> Found | None:
         """`get` without waiting: the pin, if this process holds it itself and may give it out."""
@@ -54,7 +54,7 @@ class Store(Protocol):
 
         None is given once there is a pin; who gets none waits for the leader's verdict, and the leader knows.
         Granted wherever nobody can be asked: in a store of one process, whose flights see to it that only one
-        asks, and while the store proper is away. `gateway.store.lease.lead` renews and releases.
+        asks, and while the store proper is away or takes no writes. `gateway.store.lease.lead` renews and releases.
         """
 
     async def release(self, key: str, owner: str, told: bytes = b"") -> None:

@@ -40,6 +40,11 @@ local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'string' and redis.sha1hex(redis.call('GET', KEYS[1])) ~= ARGV[1] then return end
 redis.call('DEL', KEYS[1])
 """
+# Whether it takes writes; nothing is left of it.
+PROVE = """
+redis.call('SET', KEYS[1], '', 'PX', 1000)
+redis.call('DEL', KEYS[1])
+"""
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -45,6 +45,9 @@ class Servers(Protocol):
     def owner(self, name: str) -> tuple[str, int] | None:
         """The server that has what is under this name, as far as that is known; None if not."""
 
+    def spots(self, stem: str) -> list[str]:
+        """Names that begin so, of which each server has one that has anything, as far as that is known."""
+
     async def entrance(self, name: str) -> Entrance:
         """To that server, once it is known."""
 
@@ -52,7 +55,7 @@ class Servers(Protocol):
         """Whom to subscribe with; what is known of a cluster is learnt anew."""
 
     async def reconnect(self) -> None:
-        """Use no idle connection again: Redis is about to close one, after what it would not take."""
+        """Use no idle connection again: Redis is about to close one, or another server is asked by now."""
 
     async def aclose(self) -> None:
         """Close every connection."""

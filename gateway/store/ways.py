@@ -15,6 +15,7 @@ from gateway.settings.model import CacheSettings
 from gateway.store.sentinels import Sentinels
 from gateway.store.servers import CONNECTIONS, Entrance, Servers, entrance_of, options_of, tls_of
 
+_GUESSES = 32  # a master, at names that it has
 _CLUSTER_RETRIES = 2  # of a call whose node is gone: on the one that took its place
 
 
@@ -31,6 +32,9 @@ class _Whole:
 
     is_spread = False
     client: Redis
+
+    def spots(self, stem: str) -> list[str]:
+        return [stem]
 
     @asynccontextmanager
     async def subscriber(self) -> AsyncIterator[Redis]:
@@ -111,6 +115,16 @@ class _Spread:
             if node := self.client.get_node_from_key(name):
                 return node.host, int(node.port)
         return None
+
+    def spots(self, stem: str) -> list[str]:
+        found: dict[tuple[str, int] | None, str] = {}
+        masters = len(self.client.get_primaries())
+        # One without slots is never hit, nor more than one where the prefix is in braces.
+        for name in (f"{stem}:{number}" for number in range(_GUESSES * masters)):
+            found.setdefault(self.owner(name), name)
+            if len(found) == masters:
+                break
+        return list(found.values())
 
     async def entrance(self, name: str) -> Entrance:
         place = self.owner(name)

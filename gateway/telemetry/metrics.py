@@ -135,7 +135,9 @@ class Metrics:
     def _make_cache_metrics(self) -> None:
         self._cache = self._making.counter("scg_cache_requests", "Look-ups of a pinned verdict", "result")
         self._pins = self._making.counter("scg_pins", "Verdicts offered to the store", "result")
-        self.cache_up = self._making.gauge("scg_cache_up", "Whether the store answers", across=LEAST).labels()
+        self.cache_up = self._making.gauge(
+            "scg_cache_up", "Whether the store answers and takes pins", across=LEAST
+        ).labels()
         self.cache_up.set(1)
         ledger = self._making.counter("scg_ledger_rounds", "Rounds for the vote ledger", "result")
         self.ledger_written, self.ledger_dropped = ledger.labels("written"), ledger.labels("dropped")

@@ -23,7 +23,7 @@ const standing = {
     at("rates").tBodies[0].replaceChildren(...consistency.map(rateRow));
     at("upstreams").replaceChildren(...Object.entries(upstreams).map(upstreamRow));
     at("cache").textContent = `${count(cache.entries, "pin")} in memory, ${Math.ceil(cache.bytes / 1024)} KiB of ${Math.round(cache.limit / 2 ** 20)} MiB`
-      + `${cache.degraded ? "; Redis is down" : ""}. ${count(inFlight, "request")} in flight.`;
+      + `${cache.degraded ? "; Redis is down, or takes no writes" : ""}. ${count(inFlight, "request")} in flight.`;
   },
 
   round(told) {

@@ -74,7 +74,7 @@ async def open_kind(request: pytest.FixtureRequest, memory: int) -> AsyncIterato
 
 async def listening(store: RedisStore) -> None:
     """Wait until the store hears announcements."""
-    await until(lambda: store._is_listening)
+    await until(lambda: store._keeper.is_listening)
 
 
 @contextmanager
@@ -99,9 +99,9 @@ def hurried(*stores: RedisStore) -> Iterator[None]:
 
 async def heard(store: RedisStore, change: Awaitable[object]) -> None:
     """Let another store change something, and wait until this one has heard of it."""
-    known = store._changes
+    known = store._keeper.changes
     await change
-    await until(lambda: store._changes > known)
+    await until(lambda: store._keeper.changes > known)
 
 
 async def alone(store: RedisStore) -> None:
@@ -111,7 +111,7 @@ async def alone(store: RedisStore) -> None:
 
 def cache_up(store: RedisStore) -> float | None:
     """The metric."""
-    return store._metrics.registry.get_sample_value("scg_cache_up")
+    return store._keeper._metrics.registry.get_sample_value("scg_cache_up")
 
 
 async def body(store: Store, key: str) -> bytes | None:

@@ -12,7 +12,7 @@ from tests.doubles.redis_server import free_port, skip_without_redis
 from tests.doubles.redis_servers import Cluster, open_cluster
 from tests.doubles.waiting import until, until_async
 from tests.store.pins import a_pin
-from tests.store.stores import alone, bodies, body, heard, listening, open_store
+from tests.store.stores import alone, at_once, bodies, body, heard, listening, open_store
 
 pytestmark = pytest.mark.processes
 
@@ -84,6 +84,48 @@ async def test_one_of_many_leads(two: Sequence[RedisStore]) -> None:
         await two[0].release(key, "me")
 
 
+async def test_a_node_that_takes_no_writes(two: Sequence[RedisStore], cluster: Cluster) -> None:
+    """What it has is served, what it would not take is told later; pins on the others are shared all the while."""
+    for key in KEYS:
+        await two[1].pin(key, ONE, 60)
+    full = cluster.holder(name_of("a"))
+    key = next(f"new {at}" for at in range(100) if cluster.holder(name_of(f"new {at}")) != full)
+    cluster.ask(full, "CONFIG", "SET", "maxmemory", 1)
+    try:
+        assert [ONE, ONE] == [await two[0].pin("a", ONE, 60), await two[0].pin(key, ONE, 60)]
+        assert two[0].is_degraded
+        assert [b"one"] * len(KEYS) == [await body(two[0], key) for key in KEYS]
+        assert [[b"one", None], [b"one"] * 2] == [await bodies(two, key) for key in ("a", key)]
+    finally:
+        cluster.ask(full, "CONFIG", "SET", "maxmemory", 0)
+    await listening(two[0])
+    assert [b"one"] * 2 == await bodies(two, "a")
+
+
+async def test_one_node_that_lets_writes_wait(cluster: Cluster) -> None:
+    """One of three masters is paused: nobody waits for it more than once, and all is shared when it goes on."""
+    async with open_store(cluster.url, patience=1) as one, open_store(cluster.url) as other:
+        paused = cluster.holder(name_of("a"))
+        began = subscribed(cluster)
+        cluster.ask(paused, "CLIENT", "PAUSE", 600_000, "WRITE")
+        try:
+            assert ONE is await one.pin("a", ONE, 60)
+            assert one.is_degraded
+            for tries in range(5):
+                await until(lambda: subscribed(cluster) > began + tries)  # noqa: B023  waited for within the loop
+                assert ONE is at_once(one.pin(f"new {tries}", ONE, 60))
+        finally:
+            cluster.ask(paused, "CLIENT", "UNPAUSE")
+        await listening(one)
+        for key in ("a", *(f"new {tries}" for tries in range(5))):
+            assert [b"one"] * 2 == await bodies((one, other), key)
+
+
+def subscribed(cluster: Cluster) -> int:
+    """How often anybody has."""
+    return sum(node.calls("subscribe") for node in cluster.nodes)
+
+
 @pytest.fixture
 def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
     """One that the test may change."""
@@ -113,7 +155,7 @@ async def test_a_cluster_that_is_not_there() -> None:
         assert await body(store, "a") is None  # nor is anything known of it yet
         await alone(store)
         assert ONE is await store.pin("a", ONE, 60)
-        assert not store._keeper.done()
+        assert not store._keeper._task.done()
 
 
 async def test_a_node_that_dies_fails_no_request(own_cluster: Cluster) -> None:

@@ -124,8 +124,8 @@ async def test_who_stood_in_line_does_not_wait_again(relay: Relay) -> None:
     async with open_store(relay.url) as store:
         relay.hold(REPLIES, ANNOUNCEMENTS)
         with hurried(store):
-            await asyncio.gather(*(store.get(f"{key}") for key in range(300)))
-        assert 0 < relay.asked.count(b"PTTL") <= store._link.at_once
+            assert [True] * 300 == await asyncio.gather(*(store.claim(f"{key}", "me") for key in range(300)))
+        assert 0 < relay.asked.count(b"scg:lease:") <= store._link.at_once
 
 
 async def test_many_at_once_are_no_failure(redis_server: RedisServer, raw: Redis) -> None:

@@ -91,7 +91,7 @@ async def test_own_announcements_cost_nothing(two: Sequence[RedisStore]) -> None
     """A process keeps in memory what it pinned itself: its own announcement is for the others."""
     await two[0].pin("a", ONE, 60)
     await two[1].pin("b", OTHER, 60)
-    await until(lambda: two[0]._changes > 1)  # Redis announces in order: the own one came before
+    await until(lambda: two[0]._keeper.changes > 1)  # Redis announces in order: the own one came before
     assert two[0].memory.look_up("a") is not None
 
 
@@ -103,7 +103,7 @@ async def test_nonsense_on_the_channel_is_passed_over(two: Sequence[RedisStore],
         await raw.publish("scg:changed", nonsense)
     await two[0].delete("a")
     await both_have(two, None)
-    assert (True, True) == (two[0]._is_listening, two[1]._is_listening)
+    assert (True, True) == (two[0]._keeper.is_listening, two[1]._keeper.is_listening)
 
 
 async def test_texts_are_shared(two: Sequence[RedisStore]) -> None:
@@ -170,7 +170,7 @@ async def test_an_old_answer_does_not_stay_in_memory(
         for other in calls.values():
             other.close()
         await until(lambda: relay.held == 1)
-        known = late._changes
+        known = late._keeper.changes
         if change == "delete":
             await prompt.delete("a")
         elif change == "replace":
@@ -178,7 +178,7 @@ async def test_an_old_answer_does_not_stay_in_memory(
         else:
             await raw.delete(NAME)
             await prompt.pin("a", OTHER, 60)
-        await until(lambda: late._changes > known)
+        await until(lambda: late._keeper.changes > known)
         await relay.let_go()
         await asking
         expected = b"other" if change != "delete" else b"third" if call == "pin" else None
@@ -223,7 +223,7 @@ async def test_a_subscription_counts_once_confirmed(relay: Relay) -> None:
     relay.hold(ANNOUNCEMENTS)
     async with open_store(relay.url, patience=SHORT, is_up=False) as store:
         await until(lambda: relay.asked.count(b"SUBSCRIBE") > 2)
-        assert (False, True) == (store._is_listening, store.is_degraded)
+        assert (False, True) == (store._keeper.is_listening, store.is_degraded)
         await relay.let_go()
         await listening(store)
 
