@@ -23,6 +23,8 @@ from gateway.core.pin import Pin
 from gateway.store.protocol import Found, Store
 
 _RENEWALS = 5  # within the time of a lease
+_PAUSE = 0.01  # more each time that there is neither a lease to be had nor anybody to follow
+_LONGEST_PAUSE = 0.25
 
 
 class Led:
@@ -88,22 +90,24 @@ async def lead(
 
 
 async def _take(store: Store, key: str, owner: str, led: Led, follows: Callable[[], None] | None) -> None:
-    asked = monotonic()
-    while not await _claim(store, key, owner):
-        if follows is not None:
-            follows()
-        try:
+    """Have the lease, or what makes it needless. Who gives up on the way is noted as waiting no more."""
+    asked, fruitless = monotonic(), 0
+    try:
+        while not await _claim(store, key, owner):
+            if follows is not None:
+                follows()
             followed = await store.follow(key, owner)
-        except asyncio.CancelledError:
-            await store.leave(key, owner)
-            raise
-        if isinstance(followed, Found):
-            led.found = followed
-            return
-        if followed:
-            led.told = followed
-            return
-        asked = monotonic()
+            if isinstance(followed, Found):
+                led.found = followed
+                return
+            if followed:
+                led.told = followed
+                return
+            await asyncio.sleep(min(fruitless * _PAUSE, _LONGEST_PAUSE))
+            asked, fruitless = monotonic(), fruitless + 1
+    except asyncio.CancelledError:
+        await store.leave(key, owner)
+        raise
     led.renewed(asked)
 
 

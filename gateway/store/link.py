@@ -82,6 +82,11 @@ class Link:
             found, _ = await self._fetch(key)
             return found
 
+    async def unbar(self, key: str) -> None:
+        """Remove what is under this key without being a pin: nobody would be given the lease, nor find a verdict."""
+        async with self._limit_for(key):
+            await self._fetch_or_remove(key)
+
     async def pin(self, key: str, pin: Pin, ttl: float, leader: str = "") -> Found:
         """Pin by SET NX, and give the leader's lease back; the pin that holds, whichever process made it."""
         began, stored = monotonic(), encode_pin(pin)

@@ -136,6 +136,10 @@ class RedisStore:
             return seconds
 
         found = await self._bells.follow(key, left, self.get, self.lease / _LOOKS)
+        if found is None and not told:
+            with suppress(Away):
+                async with self._keeper.asking():
+                    await self._link.unbar(key)
         return told if found is None else found
 
     async def leave(self, key: str, owner: str) -> None:

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 from redis.asyncio import Redis
 
-from gateway.store.lease import Led, lead
+from gateway.store.lease import lead
+from gateway.store.memory import MemoryStore
 from gateway.store.protocol import Store
 from gateway.store.redis import RedisStore
 from tests.doubles.redis_server import RedisServer
 from tests.doubles.waiting import until, until_async
 from tests.store.pins import a_pin
-from tests.store.relay import Relay
+from tests.store.relay import REPLIES, Relay
 from tests.store.stores import alone, listening, open_store
 
 pytestmark = pytest.mark.processes
@@ -204,18 +205,76 @@ async def test_what_was_pinned_before_the_claim_is_found(two: Sequence[RedisStor
         assert ONE == led.found.pin
 
 
+@pytest.mark.parametrize("stored", [b"no pin", b"", ["a", "list"]], ids=["damaged", "empty", "no string"])
+async def test_what_is_no_pin_keeps_nobody_from_leading(
+    two: Sequence[RedisStore], raw: Redis, stored: bytes | list[str]
+) -> None:
+    """What lies under a pin's name and cannot be read as one is removed, and whoever wants to lead does."""
+    if isinstance(stored, bytes):
+        await raw.set("scg:pin1:{a}", stored)
+    else:
+        await raw.rpush("scg:pin1:{a}", *stored)
+    async with asyncio.timeout(60), lead(two[0], "a") as led:
+        assert (None, b"", True) == (led.found, led.told, led.is_held)
+        assert ONE is await led.pin(ONE, 60)
+    assert b"one" == await followed(two[1])
+
+
+class Barred(MemoryStore):
+    """Gives no lease, and has nobody to follow."""
+
+    claimed = 0
+
+    async def claim(self, key: str, owner: str) -> bool:
+        self.claimed += 1
+        return False
+
+
+async def test_wanting_to_lead_in_vain_is_no_work() -> None:
+    """A store that gives no lease and nothing to follow is asked now and then, not without pause."""
+    store = Barred(1 << 20)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5), lead(store, "a"):
+            pytest.fail("there was no lease")
+    assert 1 < store.claimed < 20
+
+
+async def test_whoever_leaves_while_claiming_is_not_waited_for(
+    redis_server: RedisServer, relay: Relay
+) -> None:
+    """A claim that is given up while its answer is under way leaves no note that somebody waits."""
+    async with (
+        open_store(redis_server.url, lease=LONG) as leader,
+        open_store(relay.url, lease=LONG) as other,
+    ):
+        await leader.claim("a", "me")
+        relay.hold(REPLIES)
+        wanting = asyncio.create_task(stays(other))
+        await until_async(lambda: noted(leader))
+        wanting.cancel()
+        await relay.let_go()
+        await asyncio.wait([wanting])
+        assert wanting.cancelled()
+        assert not await noted(leader)
+
+
+async def stays(store: Store) -> None:
+    """Lead the key for good."""
+    async with lead(store, "a"):
+        await asyncio.Event().wait()
+
+
+async def noted(store: RedisStore) -> bool:
+    """Whether anybody is known to wait for the verdict."""
+    return bool(await store._link.waiting("a"))
+
+
 @pytest.mark.parametrize("steps", range(12))
 async def test_leading_that_is_cancelled_gives_back(
     two: Sequence[RedisStore], raw: Redis, steps: int
 ) -> None:
     """Wherever it is cancelled, whoever wanted to lead leaves no lease behind."""
-
-    async def led_until_cancelled() -> Led:
-        async with lead(two[0], "a"):
-            await asyncio.Event().wait()
-        raise AssertionError
-
-    task = asyncio.create_task(led_until_cancelled())
+    task = asyncio.create_task(stays(two[0]))
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
