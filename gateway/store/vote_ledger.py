@@ -46,12 +46,20 @@ class VoteLedger:
         try:
             while self._waiting:
                 entries = list(islice(self._waiting, _AT_ONCE))
-                encoded = [msgspec.json.encode(entry) for entry in entries]
+                encoded = [*filter(None, map(_encoded, entries))]
                 is_written = await self._store.append(encoded, self._length)
                 for _ in entries:
                     self._waiting.popleft()
-                (self._metrics.ledger_written if is_written else self._metrics.ledger_dropped).inc(
-                    len(entries)
-                )
+                written = len(encoded) if is_written else 0
+                self._metrics.ledger_written.inc(written)
+                self._metrics.ledger_dropped.inc(len(entries) - written)
         finally:
             self._writing = None
+
+
+def _encoded(entry: Entry) -> bytes:
+    """Nothing if it cannot be encoded, such as half a surrogate: what waits behind it is written all the same."""
+    try:
+        return msgspec.json.encode(entry)
+    except (msgspec.MsgspecError, ValueError):
+        return b""
