@@ -108,6 +108,8 @@ def _hit(landing: Landing, wanted: Wanted, request: Request, trace: Trace, gatew
 
 def _whole(landing: Landing, wanted: Wanted, trace: Trace, gateway: Gateway) -> Answer:
     """The whole answer at once."""
+    if landing.pin.policy != wanted.policy.name:
+        landing = landing.under(wanted.policy.name)
     trace.note(landing)
     gateway.metrics.returned(landing.pin.returned, trace.tenant)
     if not wanted.streamed:

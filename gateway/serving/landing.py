@@ -26,6 +26,10 @@ class Landing(NamedTuple):
         """The same for somebody who waited for another's vote."""
         return self._replace(source="joined", cache_status=COLLAPSED, headers=())
 
+    def under(self, policy: str) -> "Landing":
+        """The same for a request under this policy, which may have another name than the one that was voted under."""
+        return self._replace(pin=self.pin._replace(policy=policy))
+
     def timing(self, seconds: float) -> str:
         """The `server-timing` (W3C) of a request that took so long in all."""
         upstream = min(self.upstream_seconds, seconds)

@@ -112,7 +112,7 @@ class _View:
             if trace.source == "joined":
                 landing = landing.as_joined
             trace.note(landing)
-            ending = self._rest(landing)
+            ending = self._rest(landing.under(self._wanted.policy.name))
         except GatewayError as error:
             trace.status, trace.code = status_of(error), error.code or ""
             trace.upstream_seconds = perf_counter() - self._began

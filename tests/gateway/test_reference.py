@@ -51,6 +51,21 @@ async def test_its_policies_ask_nobody_else(policy: str) -> None:
         assert (0, 1) == (len(fast.seen), len(reference.seen))
 
 
+async def test_an_answer_names_the_policy_that_was_asked_for() -> None:
+    """Policies that vote alike share a pin, and each request is told the name of its own."""
+    async with (
+        open_upstream("42") as fast,
+        open_upstream("43") as reference,
+        open_gateway(upstreams=lanes(fast, reference)) as client,
+    ):
+        for policy, source in (("reference", "reference"), ("serial", "cache"), ("reference", "cache")):
+            got = await client.chat({"x-consistency-policy": policy})
+            assert (policy, source) == got.about("policy", "source")
+        usage = {"stream": True, "stream_options": {"include_usage": True}}
+        got = await client.chat({"x-consistency-policy": "serial"}, **usage)
+        assert ("serial", True) == (*got.about("policy"), '"policy":"serial"' in got.text)
+
+
 async def test_without_one_its_policies_are_refused() -> None:
     """Where no upstream is a reference lane, asking for one is a 400 that says what is missing."""
     async with open_upstream("42") as fast, open_gateway(fast) as client:
