@@ -28,7 +28,8 @@ async def test_no_verdict_within_the_deadline(members: dict[str, Any]) -> None:
 
 async def test_a_late_sample_is_replaced() -> None:
     """One that does not come within `sample_timeout` abstains: index k, with its own seed, votes in its place."""
-    policy = PRESETS["majority"].override({"sample_timeout": SHORT, "stop": "all"})
+    enough = 1.0  # for the others to come
+    policy = PRESETS["majority"].override({"sample_timeout": enough, "stop": "all"})
     async with (
         open_upstream(HANG, "42", "42", "42") as upstream,
         open_gateway(upstream, default_policy=policy) as client,
