@@ -10,9 +10,11 @@ from typing import Any
 
 from gateway.door.answer import Answer
 from gateway.door.bounds import Bounds
+from gateway.door.connection import Connection
 from gateway.door.door import Door
 from gateway.door.request import Reply, Request
 from gateway.errors import GatewayError
+from tests.doubles.waiting import until
 
 BOUNDS = Bounds(max_body=1 << 20)
 
@@ -142,6 +144,25 @@ class Opened:
     door: Door
     address: str
     application: Scripted
+
+    @property
+    def connection(self) -> Connection:
+        """The door's end of the one connection there is."""
+        (found,) = self.door._site.connections
+        return found
+
+    async def met(self) -> Connection:
+        """The same, once the door knows of it."""
+        await until(lambda: bool(self.door._site.connections))
+        return self.connection
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds go by at once for all who are connected."""
+        for connection in self.door._site.connections:
+            connection.deadline -= seconds
+        assert self.door._timer is not None
+        self.door._timer.cancel()
+        self.door._look_at_the_clock()
 
     @asynccontextmanager
     async def connect(self, *, receive_buffer: int | None = None) -> AsyncIterator[Client]:

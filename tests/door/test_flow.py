@@ -4,10 +4,12 @@ import asyncio
 import dataclasses
 import socket
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
 from gateway.door.answer import Answer
+from gateway.door.connection import Connection
 from gateway.door.request import Reply, Request
 from tests.door.raw_client import (
     BOUNDS,
@@ -104,15 +106,22 @@ async def test_little_is_read_ahead() -> None:
     async with open_door(held) as opened, opened.connect() as client:
         client.send(get())
         await until(lambda: held.begun == 1)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.5):
-                for _ in range(2000):
-                    client.send(post(bytes(1 << 16)))
-                    await client.writer.drain()
-        (connection,) = opened.door._site.connections
-        assert 0 < len(connection._waiting) < 100
+        sending = asyncio.create_task(send_on(client))
+        await until(lambda: len(opened.connection._waiting) > 0)
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert not sending.done()
+        assert len(opened.connection._waiting) < 100
         held.gate.set()
         assert 200 == (await client.answer()).status
+        sending.cancel()
+
+
+async def send_on(client: Client) -> None:
+    """More than the door and all buffers take."""
+    for _ in range(2000):
+        client.send(post(bytes(1 << 16)))
+        await client.writer.drain()
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -170,67 +179,99 @@ async def test_a_client_that_leaves_a_stream(reset: bool) -> None:  # noqa: FBT0
         assert await flood.ended in {"CancelledError", "ConnectionResetError"}
 
 
-BRIEF = dataclasses.replace(BOUNDS, head=0.1, body=0.1, idle=0.1, stall=0.1, linger=0.1)
+LONG = 3600.0  # seconds that pass when the test says so, and never else
+BOUND = dataclasses.replace(BOUNDS, head=LONG, body=LONG, idle=LONG, stall=LONG)
+BODY = bytes(4 << 20)
+
+
+def large(request: Request) -> Answer:
+    """More than buffers take."""
+    return Answer(200, (), BODY)
 
 
 async def test_a_connection_on_which_nothing_comes_is_closed() -> None:
     """Neither from a new client nor after an answer; without a word."""
-    async with open_door(bounds=BRIEF) as opened:
-        assert [] == await opened.talk()
-        assert [200] == [each.status for each in await opened.talk(get())]
+    async with open_door(bounds=BOUND) as opened:
+        for requests in (0, 1):
+            async with opened.connect() as client:
+                await opened.met()
+                for _ in range(requests):
+                    client.send(get())
+                    assert 200 == (await client.answer()).status
+                opened.pass_time(LONG / 2)
+                assert not opened.connection.is_closing
+                opened.pass_time(LONG / 2)
+                assert [] == await client.answers()
+            await until(lambda: not opened.door._site.connections)
 
 
 async def test_a_connection_that_has_caught_up_is_closed_as_well() -> None:
     """After an answer that its client read slowly, idle is idle."""
-    handler: Handler = lambda request: Answer(200, (), bytes(4 << 20))  # noqa: E731
-    async with open_door(handler, BRIEF) as opened, opened.connect(receive_buffer=4096) as client:
+    async with open_door(large, BOUND) as opened, opened.connect(receive_buffer=4096) as client:
         client.send(get())
-        await until(lambda: any(each.is_full for each in opened.door._site.connections))
-        assert [4 << 20] == [len(each.body) for each in await client.answers()]
+        connection = await opened.met()
+        await until(lambda: connection.is_full)
+        assert BODY == (await client.answer()).body
+        await until(lambda: not connection.is_full)
+        opened.pass_time(LONG)
+        assert [] == await client.answers()
 
 
+@pytest.mark.parametrize("before", [0, 1], ids=["at first", "after another"])
 @pytest.mark.parametrize(
     "part",
     [get()[:-2], b"G", form(b"POST", b"/a", b"Content-Length: 5") + b"hell", chunked(b"a")[:-5]],
     ids=["head", "method", "body", "chunk"],
 )
-async def test_a_request_that_does_not_come_in_time(part: bytes) -> None:
+async def test_a_request_that_does_not_come_in_time(part: bytes, before: int) -> None:
     """A 408, also behind a request that was answered, and nothing is asked of the application."""
-    async with open_door(bounds=BRIEF) as opened:
-        assert [408] == [each.status for each in await opened.talk(part)]
-        assert [200, 408] == [each.status for each in await opened.talk(get() + part)]
-        assert 1 == len(opened.application.seen)
+    async with open_door(bounds=BOUND) as opened, opened.connect() as client:
+        client.send(get() * before + part)
+        connection = await opened.met()
+        await until(lambda: not connection._reading.is_between)
+        opened.pass_time(LONG)
+        assert [200] * before + [408] == [each.status for each in await client.answers()]
+        assert before == len(opened.application.seen)
 
 
 async def test_a_head_has_to_be_whole_in_time() -> None:
     """A client that sends a byte now and then is not waited for for ever."""
-    async with open_door(bounds=BRIEF) as opened, opened.connect() as client:
-        head = get("/" + "a" * 100_000)
-        with suppress(ConnectionError):
-            for byte in head:
-                if client.reader._buffer:  # type: ignore[attr-defined]
-                    break
-                client.send(bytes([byte]))
-                await asyncio.sleep(0.01)
+    async with open_door(bounds=BOUND) as opened, opened.connect() as client:
+        client.send(b"GET ")
+        connection = await opened.met()
+        for sent in range(1, 4):
+            client.send(b"/")
+            await until(partial(has_read, connection, path=sent))
+            assert not connection.is_closing
+            opened.pass_time(LONG / 3)
         assert 408 == (await client.answer()).status
+
+
+def has_read(connection: Connection, path: int = 2, body: int = 0) -> bool:
+    """Whether so much of a request is in."""
+    return (path, body) == (len(connection._reading._target), len(connection._reading._body))
 
 
 async def test_a_body_may_take_long_if_it_comes() -> None:
     """Each piece gives the body more time."""
-    async with open_door(bounds=dataclasses.replace(BRIEF, body=60)) as opened, opened.connect() as client:
-        client.send(form(b"POST", b"/a", b"Content-Length: 20"))
-        for _ in range(20):
+    async with open_door(bounds=BOUND) as opened, opened.connect() as client:
+        client.send(form(b"POST", b"/a", b"Content-Length: 5"))
+        connection = await opened.met()
+        for sent in range(1, 5):
             client.send(b"x")
-            await asyncio.sleep(0.02)
-        assert "x" * 20 == (await client.answer()).json["body"]
+            await until(partial(has_read, connection, body=sent))
+            opened.pass_time(LONG * 2 / 3)
+        client.send(b"x")
+        assert "x" * 5 == (await client.answer()).json["body"]
 
 
 async def test_an_answer_may_take_long() -> None:
     """No bound of the door's is on the application."""
     held = Held()
-    async with open_door(held, BRIEF) as opened, opened.connect() as client:
+    async with open_door(held, BOUND) as opened, opened.connect() as client:
         client.send(get())
-        await asyncio.sleep(0.5)
+        await until(lambda: held.begun == 1)
+        opened.pass_time(10 * LONG)
         held.gate.set()
         assert 200 == (await client.answer()).status
 
@@ -238,9 +279,34 @@ async def test_an_answer_may_take_long() -> None:
 async def test_a_client_that_reads_nothing_is_sent_away() -> None:
     """A stream whose client has read nothing for a while ends."""
     flood = Flood()
-    async with open_door(flood, BRIEF) as opened, opened.connect(receive_buffer=4096) as client:
+    async with open_door(flood, BOUND) as opened, opened.connect(receive_buffer=4096) as client:
         client.send(get())
+        await rest(flood)
+        while not flood.ended.done():
+            opened.pass_time(LONG)
+            await asyncio.sleep(0)
         assert await flood.ended in {"CancelledError", "ConnectionResetError"}
+
+
+async def test_a_client_that_reads_a_little_is_not_sent_away() -> None:
+    """Whatever is read of an answer gives its client more time for the rest."""
+    body = bytes(32 << 20)
+    handler: Handler = lambda request: Answer(200, (), body)  # noqa: E731
+    async with open_door(handler, BOUND) as opened, opened.connect(receive_buffer=4096) as client:
+        client.send(get())
+        connection = await opened.met()
+        await until(lambda: connection.is_full)
+        await client.head()
+        read = 0
+        for _ in range(3):
+            unsent = connection.unsent
+            while connection.unsent == unsent:
+                read += len(await client.reader.readexactly(4096))
+                await asyncio.sleep(0)
+            assert connection.is_full
+            opened.pass_time(LONG)
+            assert not connection.is_closing
+        await client.reader.readexactly(len(body) - read)
 
 
 async def test_draining_closes_what_is_idle() -> None:
