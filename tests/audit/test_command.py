@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.__main__ import main
-from tests.cli.commands import SCG, environment
+from tests.cli.commands import begun
 from tests.doubles.gateway import open_gateway
 from tests.doubles.upstream import HTML, RESET, Reply, Upstream, open_upstream
 
@@ -369,13 +369,10 @@ async def test_ctrl_c_leaves_a_report(tmp_path: Path) -> None:
     """Interrupted: exit code 130, a report of what is there, and how to go on."""
     async with open_upstream("same") as upstream:
         upstream.gates = {at: asyncio.Event() for at in range(12, 1000)}
-        command = [*SCG, "audit", upstream.url, *SMALL, "--out", str(tmp_path / "a")]
-        process = await asyncio.create_subprocess_exec(
-            *command, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        await upstream.asked(13)
-        process.send_signal(signal.SIGINT)
-        out, err = await process.communicate()
+        async with begun("audit", upstream.url, *SMALL, "--out", str(tmp_path / "a")) as process:
+            await upstream.asked(13)
+            process.send_signal(signal.SIGINT)
+            out, err = await process.communicate()
     assert 130 == process.returncode, err.decode()
     assert b"interrupted; the same command with --resume goes on" in err
     assert b"Traceback" not in err
@@ -394,13 +391,15 @@ async def test_a_live_display_on_a_terminal(tmp_path: Path) -> None:
 
     async with open_upstream("same") as upstream:
         ours, theirs = pty.openpty()
-        process = await asyncio.create_subprocess_exec(
-            *SCG, "audit", upstream.url, *SMALL, "--out", str(tmp_path / "a"),
-            env=environment({"TERM": "xterm", "COLUMNS": "100"}), stdout=asyncio.subprocess.DEVNULL, stderr=theirs,
-        )  # fmt: skip
-        os.close(theirs)
-        shown = await asyncio.to_thread(_drain, ours)
-        assert 0 == await process.wait()
+        async with begun(
+            *("audit", upstream.url, *SMALL, "--out", str(tmp_path / "a")),
+            environ={"TERM": "xterm", "COLUMNS": "100"},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=theirs,
+        ) as process:
+            os.close(theirs)
+            shown = await asyncio.to_thread(_drain, ours)
+            assert 0 == await process.wait()
     assert "apart @2" in shown
     assert "12/12" in shown
 

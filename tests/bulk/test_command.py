@@ -15,7 +15,7 @@ import pytest
 from gateway.__main__ import main
 from gateway.serving.keyring import digest_of
 from gateway.settings.model import KeySettings, RetrySettings
-from tests.cli.commands import SCG, environment
+from tests.cli.commands import begun
 from tests.doubles.gateway import open_gateway
 from tests.doubles.upstream import RESET, Answer, Reply, Upstream, open_upstream, plain
 from tests.doubles.waiting import until
@@ -273,13 +273,11 @@ async def test_ended_and_gone_on_with(how: signal.Signals, bulk: Bulk) -> None:
     file, out = bulk.write(*questions(8)), bulk.folder / "q.out.jsonl"
     async with open_upstream("ok") as upstream, open_gateway(upstream) as gateway:
         upstream.gates = {at: asyncio.Event() for at in range(4, 8)}
-        command = (*SCG, "bulk", str(file), "--url", gateway.url, "--k", "1", "--concurrency", "1")
-        process = await asyncio.create_subprocess_exec(
-            *command, env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        await upstream.asked(5)  # the fifth is held: four are written
-        process.send_signal(how)
-        told, err = await process.communicate()
+        words = ("--url", gateway.url, "--k", "1", "--concurrency", "1")
+        async with begun("bulk", str(file), *words) as process:
+            await upstream.asked(5)  # the fifth is held: four are written
+            process.send_signal(how)
+            told, err = await process.communicate()
         await upstream.seen[4].closed.wait()  # nobody joins what it had asked for
         assert 4 == len(read(out))
         if how == signal.SIGINT:
@@ -290,7 +288,7 @@ async def test_ended_and_gone_on_with(how: signal.Signals, bulk: Bulk) -> None:
         whole = out.read_bytes()
         out.write_bytes(whole + whole[:100])
         upstream.gates, upstream.seen = {}, []
-        ran = await bulk("--url", gateway.url, "--k", "1", "--concurrency", "1")
+        ran = await bulk(*words)
     assert (0, 8) == (ran.code, len(ran.lines))
     assert whole == out.read_bytes()[: len(whole)]
     assert {f"q{at:02}": 1 for at in range(4, 8)} == asked(upstream)

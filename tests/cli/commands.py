@@ -1,11 +1,12 @@
 """`scg` as a process of its own, and a scripted HTTP server for what it asks."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -23,6 +24,25 @@ def scg(*words: str, environ: Mapping[str, str] | None = None) -> subprocess.Com
     return subprocess.run(
         [*SCG, *words], env=environment(environ), capture_output=True, text=True, timeout=60, check=False
     )
+
+
+@asynccontextmanager
+async def begun(
+    *words: str,
+    environ: Mapping[str, str] | None = None,
+    stdout: int = asyncio.subprocess.PIPE,
+    stderr: int = asyncio.subprocess.PIPE,
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """While it runs; it is killed if it still does when the test is over, or has failed."""
+    process = await asyncio.create_subprocess_exec(
+        *SCG, *words, env=environment(environ), stdout=stdout, stderr=stderr
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,7 +100,7 @@ def test_a_signal_stops_both(tmp_path: Path, number: signal.Signals) -> None:
         assert is_running(tmp_path, "backend")
         assert is_running(tmp_path, "gateway")
         process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.wait() == 0
     assert not is_running(tmp_path, "backend")
     assert not is_running(tmp_path, "gateway")
 
@@ -112,9 +111,10 @@ def test_a_server_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     with demo(tmp_path, backend="ignores signals") as process:
         until_welcome(process)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        assert process.stderr is not None
+        assert any("stopping both" in line for line in process.stderr)  # it waits for the backend by now
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait() == 0
     assert not is_running(tmp_path, "backend")
 
 
@@ -131,7 +131,7 @@ def test_a_server_that_will_not_stop_is_killed(tmp_path: Path) -> None:
 def test_a_death_ends_the_demo(tmp_path: Path, backend: str, gateway: str, said: str) -> None:
     """A server that dies by itself is exit code 1, with its last words; the other one is stopped."""
     with demo(tmp_path, backend, gateway) as process:
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate()
         assert process.returncode == 1
     assert said in told
     for name in ("backend", "gateway"):
@@ -160,13 +160,14 @@ def test_the_real_thing() -> None:
             }
             request = Request(f"http://127.0.0.1:{port}/v1/chat/completions", json.dumps(question).encode())
             request.add_header("content-type", "application/json")
-            with urlopen(request, timeout=60) as response:
+            with urlopen(request) as response:
                 assert ("vote", "2") == tuple(
                     response.headers[f"x-consistency-{name}"] for name in ("source", "k")
                 )
-        finally:
             process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+            assert process.wait() == 0
+        finally:
+            process.terminate()
 
 
 @pytest.mark.processes
@@ -207,7 +208,7 @@ def test_a_free_port_is_free_and_a_taken_one_is_not() -> None:
     assert _refusal("127.0.0.1", _free_port()) is None
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert _refusal("127.0.0.1", taken.getsockname()[1]) == "the port is taken"
-    assert _refusal("host.invalid", 1) is not None
+    assert _refusal("host.invalid.", 1) is not None
 
 
 @pytest.mark.parametrize(

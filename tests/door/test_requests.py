@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.door.raw_client import CLOSE, LAST, Handler, chunked, echo, form, get, later, open_door, post
+from tests.doubles.ipv6 import needs_ipv6
 
 PLAIN = {"method": "GET", "path": "/a", "target": "/a", "host": "h", "body": ""}
 POSTED = PLAIN | {"method": "POST", "body": "hello"}
@@ -135,6 +136,7 @@ async def test_the_connection_is_not_delayed() -> None:
         assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+@needs_ipv6
 async def test_ipv6() -> None:
     """The door opens on IPv6 hosts, and says its address as it stands in a URL."""
     async with open_door(host="::1") as opened:

@@ -702,7 +702,7 @@ async def test_a_server_that_went_away(client: Client) -> None:
         await ask(client, raw.url)
 
 
-@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b", "a" * 70 + ".invalid", "xn--.invalid"])
+@pytest.mark.parametrize("host", ["nowhere.invalid.", "a..b", "a" * 70 + ".invalid", "xn--.invalid."])
 async def test_unknown_names(client: Client, host: str) -> None:
     """A name that cannot be resolved, or that is none, is Unreachable."""
     with pytest.raises(Unreachable):

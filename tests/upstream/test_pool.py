@@ -453,7 +453,7 @@ async def test_a_slow_probe_delays_no_look() -> None:
 
 async def test_a_host_that_is_no_name_is_down() -> None:
     """A URL whose host no resolver takes is a server that is down, and no end of the looking."""
-    async with pool_of(at("http://a..b"), at("http://nowhere.invalid", "b")) as pool:
+    async with pool_of(at("http://a..b"), at("http://nowhere.invalid.", "b")) as pool:
         await pool.look()
         assert ["a", "b"] == pool.down
         assert pool.turn("m").pick() in pool.upstreams
