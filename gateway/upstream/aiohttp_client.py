@@ -11,7 +11,16 @@ import aiohttp
 from yarl import URL
 
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, Sink, TimedOut, Unheard, Unreachable, UpstreamFailure
+from gateway.upstream.client import (
+    LATE,
+    Broken,
+    Call,
+    Sink,
+    TimedOut,
+    Unheard,
+    Unreachable,
+    UpstreamFailure,
+)
 from gateway.wire.fields import Fields
 
 # uvicorn, and so vLLM, closes a connection that was idle for 5 s; aiohttp would use it for 15.
@@ -74,6 +83,8 @@ class AiohttpClient:
             if _is_stale(error):
                 raise _StaleError(str(error)) from error
             if type(error) is TimeoutError and not waiting.is_connected:
+                if ends < now + connect:
+                    raise TimedOut(LATE) from error
                 raise Unreachable(f"no connection within {connect:g} s") from error
             raise translate(error) from error
         return AiohttpExchange(response, self._timeouts.idle, ends)

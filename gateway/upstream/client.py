@@ -4,7 +4,7 @@ Whoever speaks HTTP to an upstream does it behind `Client`; nothing else in the 
 
 * UpstreamFailure
   - Unreachable    no connection could be made; nothing was sent
-  - TimedOut       connected, but nothing came in time
+  - TimedOut       nothing came in time, or the time of the whole call was over
   - Broken         the connection broke, or what came was not HTTP
     - Unheard      a new connection ended before the first byte of an answer
     - TooLong      a body over its bound
@@ -17,6 +17,8 @@ from typing import ClassVar, NamedTuple, Protocol
 from gateway.wire.fields import Fields
 
 Headers = Sequence[tuple[str, str]]
+
+LATE = "the answer was not whole in time"  # what a total time-out is told as
 
 
 class UpstreamFailure(Exception):
@@ -32,7 +34,7 @@ class Unreachable(UpstreamFailure):
 
 
 class TimedOut(UpstreamFailure):
-    """A connection, but nothing on it for too long."""
+    """A connection, but nothing on it for too long; or no time left for the call, with one or without."""
 
     reason = "timeout"
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 import httptools
 
 from gateway.heads import Heads
-from gateway.upstream.client import Broken, TimedOut, Unheard, UpstreamFailure, field
+from gateway.upstream.client import LATE, Broken, TimedOut, Unheard, UpstreamFailure, field
 from gateway.upstream.exchange import HttpExchange
 from gateway.wire.fields import Fields
 
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         if self._exchange is None:
             self.abort()
         elif self.deadline >= self._ends:
-            self.fail(TimedOut("the answer was not whole in time"))
+            self.fail(TimedOut(LATE))
         else:
             self.fail(TimedOut("nothing came in time"))
 

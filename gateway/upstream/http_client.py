@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from gateway.memo import LONGEST
 from gateway.settings.model import Timeouts
-from gateway.upstream.client import Broken, Call, Headers, Unheard, Unreachable
+from gateway.upstream.client import LATE, Broken, Call, Headers, TimedOut, Unheard, Unreachable
 from gateway.upstream.connection import Connection, KnownHeads
 from gateway.upstream.exchange import HttpExchange
 from gateway.wire.fields import Fields
@@ -46,7 +46,6 @@ class HttpClient:
         self._heads = KnownHeads()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._connect_within = min(timeouts.connect, timeouts.total)
         self._tick = min(_SLOWEST_TICK, timeouts.first_byte / 4, timeouts.idle / 4, timeouts.total / 4)
 
     async def send(self, call: Call) -> HttpExchange:
@@ -61,7 +60,7 @@ class HttpClient:
                 return await self._send(pooled, call, request, ends)
             except Unheard:  # as one that its server found idle
                 pass
-        return await self._send(await self._connect(origin), call, request, ends)
+        return await self._send(await self._connect(origin, ends), call, request, ends)
 
     def retire(self) -> None:
         """Close what is idle now, and each other connection after its answer."""
@@ -104,8 +103,9 @@ class HttpClient:
                 return connection
         return None
 
-    async def _connect(self, origin: _Origin) -> Connection:
-        loop = self._loop
+    async def _connect(self, origin: _Origin, ends: float) -> Connection:
+        loop, patience = self._loop, self._timeouts.connect
+        given_up = min(loop.time() + patience, ends)
         tls = (self._tls or _default_tls()) if origin.is_tls else None
 
         def release(connection: Connection) -> None:
@@ -116,12 +116,14 @@ class HttpClient:
             self._idle.setdefault(origin, deque()).append(connection)
 
         try:
-            async with asyncio.timeout(self._connect_within):
+            async with asyncio.timeout_at(given_up):
                 connection = await self._reach(
-                    origin, tls, lambda: Connection(self._heads, release, self._open.discard)
+                    origin, tls, given_up, lambda: Connection(self._heads, release, self._open.discard)
                 )
         except TimeoutError as error:
-            raise Unreachable(f"no connection within {self._connect_within:g} s") from error
+            if given_up == ends:
+                raise TimedOut(LATE) from error
+            raise Unreachable(f"no connection within {patience:g} s") from error
         except (OSError, UnicodeError) as error:
             raise Unreachable(str(error) or type(error).__name__) from error
         self._open.add(connection)
@@ -130,18 +132,18 @@ class HttpClient:
         return connection
 
     async def _reach(
-        self, origin: _Origin, tls: ssl.SSLContext | None, make: Callable[[], Connection]
+        self, origin: _Origin, tls: ssl.SSLContext | None, given_up: float, make: Callable[[], Connection]
     ) -> Connection:
         """A connection to one of a name's addresses, each of which has its share of the time.
 
         Otherwise one that swallows packets would stand for all. It comes last from then on.
         """
-        loop, ends = self._loop, self._loop.time() + self._connect_within
+        loop = self._loop
         addresses = await self._addresses(origin)
         name = origin.host if tls else None
         for others, address in zip(reversed(range(len(addresses))), addresses, strict=True):
             try:
-                async with asyncio.timeout((ends - loop.time()) / (others + 1)):
+                async with asyncio.timeout((given_up - loop.time()) / (others + 1)):
                     _, connection = await loop.create_connection(
                         make, address, origin.port, ssl=tls, server_hostname=name
                     )

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import Any
 
 import pytest
@@ -462,13 +461,12 @@ async def test_a_host_that_is_no_name_is_down() -> None:
 # Looks at servers that are slow.
 
 
-def models_after(silent: int) -> Play:
-    """A server that takes so many looks without answering, and lists a model from then on."""
-    looks = count()
+def models_unless(silent: asyncio.Event) -> Play:
+    """A server that lists a model, and does not answer while it is silent."""
 
     async def play(connection: Connection) -> None:
-        while request := await connection.request():
-            if b" /v1/models " in request and next(looks) in range(1, silent + 1):
+        while await connection.request():
+            if silent.is_set():
                 await connection.wait_for_leaving()
                 return
             await connection.send(response(b'{"data":[{"id":"m"}]}'))
@@ -476,15 +474,21 @@ def models_after(silent: int) -> Play:
     return play
 
 
-@pytest.mark.parametrize(("silent", "ups"), [(1, [True, True, True]), (2, [True, True, False, True])])
-async def test_a_busy_server_is_not_down_at_once(silent: int, ups: list[bool]) -> None:
+@pytest.mark.parametrize(
+    ("looks", "ups"),
+    [("answered silent answered", [1, 1, 1]), ("answered silent silent answered", [1, 1, 0, 1])],
+)
+async def test_a_busy_server_is_not_down_at_once(looks: str, ups: list[bool]) -> None:
     """One look without an answer in time may be a busy server, two are one that is down until it answers."""
-    watch = Watch(health=HealthSettings(timeout=1.0))
-    async with open_raw(models_after(silent)) as raw:
+    patient, hasty = (HealthSettings(timeout=seconds) for seconds in (30, 0.1))
+    silent = asyncio.Event()
+    async with open_raw(models_unless(silent)) as raw:
         client = AiohttpClient(Timeouts(connect=30, first_byte=30, idle=30))
-        upstream = Upstream(at(raw.url), client, Metrics(CollectorRegistry()), watch)
+        upstream = Upstream(at(raw.url), client, Metrics(CollectorRegistry()))
         seen = []
-        for _ in ups:
+        for each in looks.split():
+            (silent.set if each == "silent" else silent.clear)()
+            upstream.watch = Watch(health=hasty if each == "silent" else patient)
             await upstream.look()
             seen.append(upstream.is_up)
         await client.aclose()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 
 import pytest
 
@@ -145,11 +146,11 @@ async def test_a_body_that_stops(opened: Open) -> None:
 async def test_a_body_that_takes_too_long(opened: Open) -> None:
     """When it goes on coming for longer than the total time-out, it is TimedOut, and the server sees us leave."""
     async with open_raw(dripping()) as raw:
-        exchange = await opened(Timeouts(connect=30, first_byte=30, idle=30, total=0.2)).send(call(raw.url))
-        with pytest.raises(TimedOut):
+        client = opened(Timeouts(connect=30, first_byte=30, idle=30, total=0.2))
+        with pytest.raises(TimedOut), closing(await client.send(call(raw.url))) as exchange:
             await exchange.pour(Pail())
-        exchange.close()
-        await raw.connections[0].left.wait()
+        for connection in raw.connections:
+            await connection.left.wait()
 
 
 async def test_a_sink_that_breaks(opened: Open) -> None:

@@ -27,7 +27,7 @@ from gateway.wire.forms import completions as forms
 from tests.doubles import upstream as doubles
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import ENDLESS, HALF, HANG, HTML, RESET, chunks, open_upstream, plain
-from tests.upstream.raw_server import Connection, breaking, hanging, open_raw
+from tests.upstream.raw_server import Connection, Play, breaking, dripping, hanging, open_raw
 
 CHAT = "/v1/chat/completions"
 JSON, STREAM = {"content-type": "application/json"}, {"content-type": "text/event-stream; charset=utf-8"}
@@ -338,26 +338,24 @@ async def test_one_that_breaks_is_not_down() -> None:
 
 async def test_silence() -> None:
     """An upstream that does not answer within the first-byte time-out is an Abstention called timeout."""
-    async with (
-        open_upstream(HANG) as far,
-        desk(far.url, Timeouts(connect=0.5, first_byte=0.05, idle=30)) as near,
-    ):
+    timeouts = Timeouts(connect=30, first_byte=0.05, idle=30)
+    async with open_raw(hanging()) as raw, desk(raw.url, timeouts) as near:
         taken = await near.take(5)
         assert isinstance(taken, Abstention)
         assert (Abstention(5, "timeout", upstream="u"), {"timeout": 1.0}) == (
             replace(taken, detail=b""),
             near.counted,
         )
-        await far.seen[0].closed.wait()
+        await (await raw.connection(0)).left.wait()
 
 
-@pytest.mark.parametrize("scripted", [HANG, ENDLESS])
-async def test_the_whole_takes_too_long(scripted: str) -> None:
+@pytest.mark.parametrize("play", [hanging(), dripping()], ids=["hangs", "drips"])
+async def test_the_whole_takes_too_long(play: Play) -> None:
     """A sample that is not whole within its total is an Abstention, and its upstream sees the socket close."""
-    async with open_upstream(scripted) as far, desk(far.url) as near:
+    async with open_raw(play) as raw, desk(raw.url) as near:
         taken = await near.take(5, bounds=BOUNDS._replace(total=0.2, max_answer=1 << 40))
         assert Abstention(5, "timeout", detail=b"no whole answer within 0.2 s", upstream="u") == taken
-        await far.seen[0].closed.wait()
+        await (await raw.connection(0)).left.wait()
 
 
 # Slots and cancelling.
