@@ -20,7 +20,9 @@ class _Refused(yaml.YAMLError):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's signature
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  PyYAML's signature
+        if not isinstance(node, yaml.MappingNode):  # `!!set [x]`
+            raise _Refused(f"not valid YAML at line {node.start_mark.line + 1}: expected a mapping")
         seen: set[str] = set()
         for key_node, _ in node.value:
             if key_node.tag == _MERGE:
@@ -74,8 +76,8 @@ def parse_yaml(text: str) -> Any:
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         told = _QUOTED.sub(_masked, error.problem or "syntax error")
         raise ValueError(f"not valid YAML{where}: {told}") from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter: a character that there is not
-        raise ValueError("not valid YAML") from error
+    except Exception:  # noqa: BLE001  whatever PyYAML stumbles over: no such character, what contains itself
+        raise ValueError("not valid YAML") from None
 
 
 def _masked(quoted: re.Match[str]) -> str:

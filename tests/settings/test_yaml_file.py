@@ -35,6 +35,15 @@ from tests.settings.loading import URL, complaints, settings
         ("revision: 2026-13-01", "line 1: the value is no timestamp; text needs quotes"),
         ("a: {{ b }}", "line 1: this key is no text; put it in quotes"),
         ("a: \x01", "not valid YAML"),
+        ("keys: !!set [x]", "not valid YAML at line 1: expected a mapping"),
+        ("keys:\n  !!set x", "not valid YAML at line 2: expected a mapping"),
+        (
+            "keys: !!omap [x]",
+            "not valid YAML at line 1, column 15: expected a mapping of length 1, but found scalar",
+        ),
+        ("keys: !!pairs x", "not valid YAML at line 1, column 7: expected a sequence, but found scalar"),
+        ("keys: &a [*a]", "not valid YAML"),
+        ("keys: " + "[" * 3000, "not valid YAML"),
     ],
 )
 def test_refused(text: str, said: str) -> None:
@@ -50,7 +59,8 @@ def test_refused(text: str, said: str) -> None:
         "*hunter2", "!hunter2 x", "!!hunter2 x", "!h!hunter2 x", "!!int hunter2", "!!float hunter2", "!!bool hunter2",
         "!!timestamp hunter2", "!!binary hunter2€", "{{ hunter2 }}", "[hunter2: x: y]", "'hunter2' x", "'hunter2",
         r'"hunter2\q"', r'"hunter2\xzz"', r'"hunter2\UFFFFFFFF"', "@hunter2", "%hunter2", "hunter2: x",
-        "&hunter2 1\nb: &hunter2 2", "!hunter2%22%27 x",
+        "!!set [hunter2]", "!!set hunter2", "!!map [hunter2: x]", "!!omap [hunter2]", "!!pairs hunter2",
+        "&hunter2 [*hunter2]", "&hunter2 1\nb: &hunter2 2", "!hunter2%22%27 x",
     ],
 )  # fmt: skip
 def test_no_value_is_printed(value: str) -> None:
