@@ -19,7 +19,8 @@
   x NoQuorum               502, too few samples came for a vote
   x UpstreamUnreachable    502, no connection to any upstream
   x Superseded             502, inside a stream only: another verdict was pinned than the one being shown
-  x ReferenceUnavailable   503, no reference lane to answer or to arbitrate
+  x ReferenceUnavailable   503, no reference lane to answer
+    - NoArbiter            503, nor to arbitrate: the samples of a vote have come, and disagree
   x Draining               503
   x NotCached              504, `only-if-cached` and nothing pinned
   x DeadlineExceeded       504
@@ -197,6 +198,10 @@ class ReferenceUnavailable(GatewayError):
 
     status = 503
     code = "reference_unavailable"
+
+
+class NoArbiter(ReferenceUnavailable):
+    """The same after a vote whose samples disagree: whoever finds it again pays for all of them again."""
 
 
 class Draining(GatewayError):

@@ -10,6 +10,7 @@ from gateway.errors import (
     DeadlineExceeded,
     GatewayError,
     NoAgreement,
+    NoArbiter,
     NoQuorum,
     Overloaded,
     ReferenceUnavailable,
@@ -39,7 +40,7 @@ def no_verdict(result: Result | None) -> GatewayError:
     if isinstance(result, NoSamples):
         return _no_samples(result)
     if isinstance(result, NoReference):
-        return ReferenceUnavailable(f"the samples disagree: {_describe(result.abstention)}")
+        return NoArbiter(f"the samples disagree: {_describe(result.abstention)}")
     return NoQuorum("no sample that came goes on as the stream began")
 
 

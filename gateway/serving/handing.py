@@ -9,12 +9,20 @@ from base64 import b64decode, b64encode
 import msgspec
 
 from gateway.core.pin import Pin
-from gateway.errors import DeadlineExceeded, GatewayError, NoAgreement, NoQuorum, UpstreamAnswered
+from gateway.errors import (
+    DeadlineExceeded,
+    GatewayError,
+    NoAgreement,
+    NoArbiter,
+    NoQuorum,
+    UpstreamAnswered,
+)
 from gateway.store.codec import decode_pin, encode_pin
 
 _FAILURE = b"failure "
-# What says nothing of the process that found it: a lane or a connection that one has lost, another may have.
-_KINDS = {kind.__name__: kind for kind in (NoAgreement, NoQuorum, DeadlineExceeded)}
+# What says nothing of the process that found it: a lane or a connection that one has lost, another may have. What a
+# whole vote was paid for is handed on even so, for each would pay for it again.
+_KINDS = {kind.__name__: kind for kind in (NoAgreement, NoArbiter, NoQuorum, DeadlineExceeded)}
 
 
 class _Failure(msgspec.Struct):

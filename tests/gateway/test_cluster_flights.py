@@ -21,6 +21,7 @@ from tests.doubles.redis_servers import Cluster, Watched, open_cluster, open_wat
 from tests.doubles.upstream import HANG, Answer, Reply, Upstream, open_upstream
 from tests.doubles.waiting import until
 from tests.gateway.test_page import asked
+from tests.gateway.test_reference import lanes
 from tests.store.relay import open_relay
 
 pytestmark = pytest.mark.processes
@@ -231,6 +232,26 @@ async def test_a_failure_is_shared(
         if status == 422:
             assert ["vote", "joined", "joined"] == [each.headers["x-consistency-source"] for each in got]
         assert len(upstream.seen) <= 4
+
+
+async def test_a_vote_that_nobody_arbitrates_is_shared(redis_server: RedisServer) -> None:
+    """Samples disagree and the reference lane fails: all four gateways tell of it, after one vote."""
+    async with (
+        open_upstream("a", "b", "c") as fast,
+        open_upstream(500) as reference,
+        gateways(
+            redis_server, fast, 4, upstreams=lanes(fast, reference), default_policy=PRESETS["strict"]
+        ) as (first, *others),
+    ):
+        gate = hold(fast, 0, 1, 2)
+        leading = asyncio.create_task(first.chat())
+        await fast.asked(3)
+        waiting = [asyncio.create_task(other.chat()) for other in others]
+        await waited(redis_server, 3)
+        gate.set()
+        got = await asyncio.gather(leading, *waiting)
+        assert [(503, "reference_unavailable")] * 4 == [(g.status, g.json["error"]["code"]) for g in got]
+        assert 3 == len(fast.seen)
 
 
 async def test_a_gateway_s_own_trouble_is_not_shared(redis_server: RedisServer) -> None:

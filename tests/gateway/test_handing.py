@@ -4,6 +4,7 @@ import pytest
 
 from gateway.errors import (
     NoAgreement,
+    NoArbiter,
     Overloaded,
     ReferenceUnavailable,
     UpstreamAnswered,
@@ -31,6 +32,13 @@ def test_a_vote_s_failure_comes_as_it_was() -> None:
     with pytest.raises(NoAgreement, match="votes 1-1-1") as told:
         handed(hand_failure(NoAgreement("votes 1-1-1", headers=(voted, *FIELDS))))
     assert told.value.headers == (joined, *FIELDS)
+
+
+def test_a_vote_that_nobody_arbitrates_is_told() -> None:
+    """Its samples were paid for: those who wait hear that the reference lane failed, and do not vote again."""
+    with pytest.raises(NoArbiter, match="ref answered 500") as told:
+        handed(hand_failure(NoArbiter("the samples disagree: ref answered 500")))
+    assert (503, "reference_unavailable") == (told.value.status, told.value.code)
 
 
 @pytest.mark.parametrize("own", [Overloaded, UpstreamUnreachable, ReferenceUnavailable])
