@@ -134,11 +134,10 @@ class NoAgreement(GatewayError):
     code = "no_agreement"
     should_retry = False
 
-    @property
-    def as_joined(self) -> "NoAgreement":
-        """The same for somebody who waited for another's vote."""
-        source = "x-consistency-source"
-        told = ((name, "joined" if name == source else value) for name, value in self.headers)
+    def as_joined(self, policy: str) -> "NoAgreement":
+        """The same for somebody who waited for another's vote, under a policy that may have another name."""
+        own = {"x-consistency-source": "joined", "x-consistency-policy": policy}
+        told = ((name, own.get(name, value)) for name, value in self.headers)
         return NoAgreement(self.message, headers=tuple(told))
 
 

@@ -85,7 +85,7 @@ async def _vote(gateway: Gateway, request: Request, trace: Trace, wanted: Wanted
         else:
             seen = await flight.landed()
     except NoAgreement as error:
-        raise error.as_joined if is_joined else error from None
+        raise error.as_joined(wanted.policy.name) if is_joined else error from None
     if isinstance(seen, Landing):
         return _whole(seen.as_joined if is_joined else seen, wanted, trace, gateway)
     return seen

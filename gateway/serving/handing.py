@@ -54,8 +54,11 @@ def hand_failure(error: GatewayError) -> bytes:
     return _FAILURE + msgspec.json.encode(told)
 
 
-def handed(told: bytes) -> Pin:
-    """The answer, or the failure raised; NoQuorum if a gateway of another version has told it."""
+def handed(told: bytes, policy: str) -> Pin:
+    """The answer, or the failure raised, for a request under this policy.
+
+    NoQuorum if a gateway of another version has told it.
+    """
     if not told.startswith(_FAILURE):
         pin = decode_pin(told)
         if pin is None:
@@ -71,7 +74,7 @@ def handed(told: bytes) -> Pin:
     if failure.status:
         raise UpstreamAnswered(failure.status, body, failure.headers, failure.message)
     ended = kind(failure.message, headers=failure.headers)
-    raise ended.as_joined if isinstance(ended, NoAgreement) else ended
+    raise ended.as_joined(policy) if isinstance(ended, NoAgreement) else ended
 
 
 def _written(value: str) -> str:

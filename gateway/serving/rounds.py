@@ -82,7 +82,7 @@ async def _land(case: _Case, news: News, spectator: Spectator | None) -> Landing
     async with lead(gateway.store, key, follows=follows) as led:
         if led.found or led.told:
             gateway.metrics.cache("joined")
-            pin = led.found.pin if led.found else handed(led.told)
+            pin = led.found.pin if led.found else handed(led.told, wanted.policy.name)
             return Landing(pin, "joined", COLLAPSED, key, perf_counter() - began)
         news.is_elsewhere = False
         news.outlast = partial(gateway.store.outlast, key)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession
 
-from gateway.core.policy import PRESETS
+from gateway.core.policy import PRESETS, named_policies
 from gateway.running.drain import drain
 from gateway.settings.model import CacheSettings, Limits, Timeouts
 from tests.doubles import processes
@@ -232,6 +232,26 @@ async def test_a_failure_is_shared(
         if status == 422:
             assert ["vote", "joined", "joined"] == [each.headers["x-consistency-source"] for each in got]
         assert len(upstream.seen) <= 4
+
+
+async def test_a_shared_refusal_names_the_policy_that_was_asked_for(redis_server: RedisServer) -> None:
+    """Policies x and y vote alike: of one vote that is refused, the gateway that was asked under y tells of y."""
+    alike = {"on_disagreement": "reject", "min_agreement": 0.9}
+    policies = named_policies({name: {"extends": "majority"} | alike for name in ("x", "y")})
+    async with (
+        open_upstream("41", "42", "43") as upstream,
+        gateways(redis_server, upstream, policies=policies) as (first, other),
+    ):
+        gate = hold(upstream, 0, 1)
+        leading = asyncio.create_task(first.chat({"x-consistency-policy": "x"}))
+        await upstream.asked(2)
+        waiting = asyncio.create_task(other.chat({"x-consistency-policy": "y"}))
+        await waited(redis_server, 1)
+        gate.set()
+        got = await asyncio.gather(leading, waiting)
+        assert [(422, "vote", "x"), (422, "joined", "y")] == [
+            (each.status, *each.about("source", "policy")) for each in got
+        ]
 
 
 async def test_a_vote_that_nobody_arbitrates_is_shared(redis_server: RedisServer) -> None:

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from gateway.core.policy import PRESETS
+from gateway.core.policy import PRESETS, named_policies
 from gateway.settings.model import Limits
 from tests.doubles.gateway import open_gateway
 from tests.doubles.upstream import ENDLESS, HALF, HANG, HTML, RESET, Answer, Reply, open_upstream, plain
@@ -186,6 +186,28 @@ async def test_a_refusal_is_shared() -> None:
         got = await asyncio.gather(first, second)
         assert [(422, "vote"), (422, "joined")] == [(each.status, *each.about("source")) for each in got]
         assert 1 == len({each.body for each in got})
+
+
+async def test_a_shared_refusal_names_the_policy_that_was_asked_for() -> None:
+    """Two policies that vote alike share a vote that is refused, and each 422 has the name of its request's own."""
+    alike = {"on_disagreement": "reject", "min_agreement": 0.9}
+    policies = named_policies({name: {"extends": "majority"} | alike for name in ("x", "y")})
+    async with (
+        open_upstream("41", "42", "43") as upstream,
+        open_gateway(upstream, policies=policies) as client,
+    ):
+        gate = asyncio.Event()
+        upstream.gates = {0: gate, 1: gate}
+        first = asyncio.create_task(client.chat({"x-consistency-policy": "x"}))
+        await upstream.asked(2)
+        second = asyncio.create_task(client.chat({"x-consistency-policy": "y"}))
+        (flight,) = client.inside.flights._by_key.values()
+        await until(lambda: flight.waiting == 2)
+        gate.set()
+        got = await asyncio.gather(first, second)
+        assert [(422, "vote", "x"), (422, "joined", "y")] == [
+            (each.status, *each.about("source", "policy")) for each in got
+        ]
 
 
 async def test_disagreement_can_escalate() -> None:
