@@ -50,7 +50,9 @@ def asker(
     """
     policy, timeouts = wanted.policy, gateway.settings.timeouts
     half = (policy.deadline or timeouts.total) / 2
-    silence = Silence(policy, deadline, half, timeouts.first_byte, streamed=wanted.streamed)
+    silence = Silence(
+        wanted.plan, deadline, half, timeouts.first_byte, gateway.pool.upstreams, streamed=wanted.streamed
+    )
     is_lone = silence.is_short and (policy.k == 1 or wanted.plan.tries_one)  # nobody else is heard beside it
     asked = Asked(
         wanted.endpoint,

@@ -5,7 +5,6 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from gateway.core.usual import is_overdue
 from gateway.door.answer import BARE, Answer, field_lines
 from gateway.door.head import Headers
 from gateway.door.request import Reply, Request
@@ -149,10 +148,6 @@ async def _attempt(
     finally:
         seconds = perf_counter() - began
         trace.upstream_seconds += seconds
-        if result == "ok":
-            upstream.usual.note("passed", seconds)
-        elif result == "cancelled" and not status and is_overdue(seconds, upstream.usual.of("passed")):
-            result = "timeout"
         upstream.ended(ticket, result, seconds, status, failed.retry_after if failed else None)
         upstream.slots.give()
 

@@ -134,7 +134,7 @@ class HttpClient:
     async def _reach(
         self, origin: _Origin, tls: ssl.SSLContext | None, given_up: float, make: Callable[[], Connection]
     ) -> Connection:
-        """A connection to one of a name's addresses, each of which has its share of the time.
+        """A connection to one of a name's addresses: each has half of the time that is left, the last one all of it.
 
         Otherwise one that swallows packets would stand for all. It comes last from then on.
         """
@@ -143,7 +143,7 @@ class HttpClient:
         name = origin.host if tls else None
         for others, address in zip(reversed(range(len(addresses))), addresses, strict=True):
             try:
-                async with asyncio.timeout((given_up - loop.time()) / (others + 1)):
+                async with asyncio.timeout((given_up - loop.time()) / (2 if others else 1)):
                     _, connection = await loop.create_connection(
                         make, address, origin.port, ssl=tls, server_hostname=name
                     )

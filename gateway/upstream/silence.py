@@ -1,22 +1,25 @@
 """What it means that nothing is heard of a sample.
 
 A call that is cut off says little of its server: the vote was decided, or the client left. But a server that takes
-requests and never answers, while it lists its models as ever, may be cut off each time and never run out of time. So
+requests and never answers, while it lists its models as ever, may be cut off each time and never run out of time.
 
-* a silent sample is given up once another replica was heard in its round, in time to be replaced by one of that: when
-  half of what was left of a deadline is over, or while its server's breaker lets it through on trial, after much
-  longer than the others took;
-* a call that is cut off counts as a time-out if it was silent for half of a deadline that passed, or for much longer
-  than is usual for its server and than any other sample of its round was.
+A replica is *mute* beside a call if nobody has heard anything of it since the call began. Then
+
+* a sample is given up once another replica was heard in its round, in time to be replaced by one of that: at
+  temperature 0 when half of what was left of a deadline is over, or while its server's breaker lets it through on
+  trial, after much longer than the others took;
+* a call that is cut off counts as a time-out if half of its deadline was silence and the deadline passed, or if it
+  was silent for much longer than is usual, while other replicas were heard.
 
 docs/decisions/0026-when-silence-counts.md says why.
 """
 
 import asyncio
+from collections.abc import Sequence
 from math import inf
 from time import perf_counter
 
-from gateway.core.policy import Policy
+from gateway.core.plan import Plan
 from gateway.core.usual import is_overdue
 from gateway.upstream.upstream import Upstream
 
@@ -24,36 +27,42 @@ _AGAIN = 0.5  # seconds between two thoughts of giving up a call on trial
 
 
 class Silence:
-    """Who was heard in one round, under this policy.
+    """Who was heard in the round of this plan, and of the pool.
 
     `deadline` is the round's, `half` of it in seconds; what is asked in the background has none. `first_byte` is how
     long any call may be silent, in seconds.
     """
 
-    __slots__ = ("_deadline", "_given_up", "_heard", "_policy", "half", "is_short", "kind", "lane")
+    __slots__ = ("_deadline", "_heard", "_lost", "_plan", "_pool", "half", "is_short", "kind", "lane")
 
     def __init__(
         self,
-        policy: Policy,
+        plan: Plan,
         deadline: asyncio.Timeout | None = None,
         half: float = inf,
         first_byte: float = inf,
+        pool: Sequence[Upstream] = (),
         *,
         streamed: bool = False,
     ) -> None:
         self.kind = "streamed" if streamed else "plain"
         self.half = half
         self.is_short = half < first_byte  # the deadline, for a time-out to come in time
-        self.lane = policy.lane
-        self._policy = policy
+        self.lane = plan.policy.lane
+        self._plan = plan
         self._deadline = deadline
         self._heard: dict[str, float] = {}  # seconds that it took at most, by upstream
-        self._given_up = 0
+        self._lost = 0  # samples that were given up or failed
+        self._pool = pool
 
     def note(self, name: str, seconds: float) -> None:
         """This upstream was heard."""
         if seconds > self._heard.get(name, 0.0):
             self._heard[name] = seconds
+
+    def lose(self) -> None:
+        """A sample did not come: the vote can do without one less."""
+        self._lost += 1
 
     def patience(self) -> float:
         """How long a call that begins now may be silent before it is replaced."""
@@ -63,21 +72,29 @@ class Silence:
         return inf if ends is None else (ends - asyncio.get_running_loop().time()) / 2
 
     def gives_up(self, name: str, silent: float, patience: float, *, is_on_trial: bool) -> bool:
-        """Whether to go on without a call, as the vote can do without a few; notes it."""
-        others = [seconds for each, seconds in self._heard.items() if each != name]
-        spare = self._policy.k + 1 - self._policy.quorum  # of which one is replaced
-        if name in self._heard or not others or self._given_up >= spare:
+        """Whether to go on without a call to a mute replica, as the vote can do without a few; notes it.
+
+        At temperature 0 samples are of a length, and one tells how long another takes. Above, giving up long ones
+        would have short ones win.
+        """
+        spare = self._plan.policy.k + 1 - self._plan.policy.quorum  # of which one is replaced
+        if name in self._heard or not self._heard or self._lost >= spare:
             return False
-        is_late = silent >= patience and silent >= min(others)
+        others = self._heard.values()
+        is_late = self._plan.greedy and silent >= patience and silent >= min(others)
         if is_late or (is_on_trial and is_overdue(silent, max(others), self.half)):
-            self._given_up += 1
+            self.lose()
             return True
         return False
 
-    def is_failure(self, silent: float, usual: float) -> bool:
-        """Whether a call that is cut off now was silent for too long."""
+    def is_failure(self, upstream: Upstream, silent: float, began: float) -> bool:
+        """Whether a call to a mute replica that is cut off now was silent for too long."""
         if self._deadline is not None and self._deadline.expired() and silent >= self.half:
             return True
+        others = [each.usual for each in self._pool if each is not upstream]
+        usual = upstream.usual.of(self.kind) or max([other.of(self.kind) for other in others], default=0.0)
+        if not usual or all(other.heard_at <= began for other in others):
+            return False  # nothing to compare with, or all are slow
         return is_overdue(silent, max(usual, *self._heard.values(), 0.0), self.half)
 
 
@@ -122,14 +139,20 @@ class Ear:
         if result == "ok":
             if not self._is_noted:
                 self._note(seconds)
-        elif result == "cancelled" and not self.is_heard:
-            usual = self._upstream.usual.of(self._silence.kind)
-            return "timeout" if self._silence.is_failure(seconds, usual) else result
+        elif result != "cancelled":
+            if not self.complaint:
+                self._silence.lose()
+        elif self._is_mute and self._silence.is_failure(self._upstream, seconds, self._began):
+            return "timeout"
         return result
+
+    @property
+    def _is_mute(self) -> bool:
+        return not self.is_heard and self._upstream.usual.heard_at <= self._began
 
     def _note(self, seconds: float) -> None:
         self._silence.note(self._upstream.name, seconds)
-        self._upstream.usual.note(self._silence.kind, seconds)
+        self._upstream.usual.note(self._silence.kind, seconds, self._began + seconds)
 
     def _wait(self, seconds: float) -> None:
         if self._is_on_trial:
@@ -138,7 +161,8 @@ class Ear:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._judge)
 
     def _judge(self) -> None:
-        assert self._limit is not None
+        if self._limit is None or self._limit.expired() or not self._is_mute:
+            return
         silent = perf_counter() - self._began
         if self._silence.gives_up(self._upstream.name, silent, self._patience, is_on_trial=self._is_on_trial):
             self.complaint = f"nothing heard within {silent:.3g} s, while another replica was"

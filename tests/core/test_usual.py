@@ -9,11 +9,11 @@ def test_what_is_usual_follows_what_comes() -> None:
     """The first call tells all, later ones an eighth each, and each kind goes by itself."""
     usual = Usual()
     assert 0.0 == usual.of("plain")
-    usual.note("plain", 8.0)
-    usual.note("streamed", 0.25)
+    usual.note("plain", 8.0, 10.0)
+    usual.note("streamed", 0.25, 11.0)
     assert (8.0, 0.25) == (usual.of("plain"), usual.of("streamed"))
-    usual.note("plain", 16.0)
-    assert (9.0, 0.25) == (usual.of("plain"), usual.of("streamed"))
+    usual.note("plain", 16.0, 12.0)
+    assert (9.0, 0.25, 12.0) == (usual.of("plain"), usual.of("streamed"), usual.heard_at)
 
 
 @pytest.mark.parametrize(

@@ -62,18 +62,3 @@ async def test_the_only_upstream_is_waited_for_to_the_end() -> None:
         got = await client.chat()
         assert (504, "deadline_exceeded", 1) == (got.status, got.json["error"]["code"], len(hung.seen))
         assert 1.0 == await timeouts(client, "u0")
-
-
-async def test_what_passes_through_is_a_witness_too() -> None:
-    """A client that leaves after a long silence counts against the upstream as a time-out, plain as its request is."""
-    async with (
-        open_upstream(HANG) as hung,
-        open_gateway(hung, default_policy=SINGLE, breaker=ONCE) as client,
-    ):
-        for silent, expected in ((0.0, 0.0), (3.1, 1.0)):
-            leaving = asyncio.create_task(client.chat(n=2))
-            seen = (await hung.asked(len(hung.seen) + 1))[-1]
-            await asyncio.sleep(silent)
-            leaving.cancel()
-            await seen.closed.wait()
-            assert expected == await timeouts(client, "u0")

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.core.ballot import Abstention, Reply, Sample
+from gateway.core.plan import Plan
 from gateway.core.policy import PRESETS
 from gateway.core.round import Launch
 from gateway.settings.model import RetrySettings, Timeouts, UpstreamSettings
@@ -41,7 +42,9 @@ def body(launch: Launch, _engine: str, *, stream: bool = False) -> bytes:
 
 ONCE = Retries(RetrySettings(limit=0), Metrics(CollectorRegistry()))
 HEADERS = [("authorization", "Bearer client"), ("content-type", "application/json")]
-ASKED = Asked(forms.CHAT, HEADERS, body, ONCE.allow(), Silence(PRESETS["majority"]))
+ASKED = Asked(
+    forms.CHAT, HEADERS, body, ONCE.allow(), Silence(Plan(PRESETS["majority"], 1, greedy=True, question=b""))
+)
 
 
 @dataclass
