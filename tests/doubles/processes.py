@@ -76,6 +76,7 @@ def backend(folder: Path, *options: str) -> Iterator[Running]:
 def gateway(folder: Path, upstream: str, **variables: str) -> Iterator[Running]:
     """`scg serve` in front of an upstream, with these SCG_ variables."""
     port = free_port()
+    variables = {"CACHE__TIMEOUT": "30s"} | variables  # a Redis that is slow is still there
     environment = {f"SCG_{name}": value for name, value in variables.items()}
     environment |= {"SCG_UPSTREAM_URL": upstream, "SCG_PORT": str(port)}
     with serving([sys.executable, "-m", "gateway", "serve"], port, "/readyz", folder, environment) as running:

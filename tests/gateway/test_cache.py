@@ -7,10 +7,12 @@ from multidict import CIMultiDict
 
 from gateway.core.policy import PRESETS
 from gateway.settings.model import CacheSettings
+from gateway.store.redis import RedisStore
 from tests.doubles.gateway import open_gateway
 from tests.doubles.redis_server import RedisServer
 from tests.doubles.upstream import HANG, Reply, open_upstream, plain
 from tests.doubles.waiting import until, until_async
+from tests.store.stores import hurried
 
 
 async def test_the_second_client_gets_the_pinned_bytes() -> None:
@@ -234,7 +236,7 @@ async def test_hits_are_served_while_every_upstream_is_down() -> None:
 @pytest.mark.processes
 async def test_two_gateways_give_one_answer(redis_server: RedisServer) -> None:
     """Two gateways that both vote, as a lease was lost, to different verdicts: both give the one pinned first."""
-    cache = CacheSettings(url=redis_server.url)
+    cache = CacheSettings(url=redis_server.url, timeout=30)
     async with (
         open_upstream("first") as one,
         open_upstream("second") as two,
@@ -259,7 +261,7 @@ async def test_two_gateways_give_one_answer(redis_server: RedisServer) -> None:
 @pytest.mark.processes
 async def test_redis_dies_and_comes_back(redis_server: RedisServer) -> None:
     """Every request succeeds while Redis is gone; readiness and a metric say so; it recovers by itself."""
-    cache = CacheSettings(url=redis_server.url)
+    cache = CacheSettings(url=redis_server.url, timeout=30)
     async with open_upstream("a") as upstream, open_gateway(upstream, cache=cache) as client:
         stop = asyncio.Event()
 
@@ -291,13 +293,16 @@ async def test_redis_dies_and_comes_back(redis_server: RedisServer) -> None:
 @pytest.mark.processes
 async def test_a_frozen_redis_costs_one_time_out(redis_server: RedisServer) -> None:
     """Redis stops answering without closing: requests go on, and soon nobody waits for it any more."""
-    cache = CacheSettings(url=redis_server.url)
+    cache = CacheSettings(url=redis_server.url, timeout=30)
     async with open_upstream("a") as upstream, open_gateway(upstream, cache=cache) as client:
+        store = client.inside.store
+        assert isinstance(store, RedisStore)
         await client.chat()
         redis_server.freeze()
-        got = await asyncio.gather(*(client.chat(seed=number) for number in range(20)))
+        with hurried(store):
+            got = await asyncio.gather(*(client.chat(seed=number) for number in range(20)))
         assert {200} == {each.status for each in got}
-        await until(lambda: client.inside.store.is_degraded)
+        assert store.is_degraded
         redis_server.thaw()
-        await until(lambda: not client.inside.store.is_degraded)
+        await until(lambda: not store.is_degraded)
         assert ("cache",) == (await client.chat(seed=3)).about("source")

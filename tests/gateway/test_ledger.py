@@ -64,7 +64,7 @@ async def test_an_auditor_counts_again(
     async with (
         open_upstream(*answers) as upstream,
         open_gateway(
-            upstream, cache=CacheSettings(url=redis_server.url), ledger=ON, default_policy=policy
+            upstream, cache=CacheSettings(url=redis_server.url, timeout=30), ledger=ON, default_policy=policy
         ) as client,
     ):
         got = await client.chat()
@@ -86,7 +86,7 @@ async def test_a_vote_that_failed_is_there_as_well(redis_server: RedisServer) ->
     """Without a verdict there is no winner; samples that were cut off are named."""
     async with (
         open_upstream(HANG, 401) as upstream,
-        open_gateway(upstream, cache=CacheSettings(url=redis_server.url), ledger=ON) as client,
+        open_gateway(upstream, cache=CacheSettings(url=redis_server.url, timeout=30), ledger=ON) as client,
     ):
         assert 401 == (await client.chat()).status
         await written(client, 1)
@@ -101,7 +101,7 @@ async def test_its_length_is_bounded(redis_server: RedisServer) -> None:
         open_upstream("42") as upstream,
         open_gateway(
             upstream,
-            cache=CacheSettings(url=redis_server.url),
+            cache=CacheSettings(url=redis_server.url, timeout=30),
             ledger=LedgerSettings(stream=True, length=10),
             default_policy=PRESETS["single"].override({"measure": 0}),
         ) as client,
@@ -116,7 +116,7 @@ async def test_without_redis_it_drops_and_counts(redis_server: RedisServer) -> N
     """With Redis gone requests are answered as ever; what the ledger misses is counted."""
     async with (
         open_upstream("42") as upstream,
-        open_gateway(upstream, cache=CacheSettings(url=redis_server.url), ledger=ON) as client,
+        open_gateway(upstream, cache=CacheSettings(url=redis_server.url, timeout=30), ledger=ON) as client,
     ):
         redis_server.kill()
         assert 200 == (await client.chat()).status
@@ -131,7 +131,7 @@ async def test_it_is_off_unless_wanted(redis_server: RedisServer) -> None:
     """By default nothing is recorded."""
     async with (
         open_upstream("42") as upstream,
-        open_gateway(upstream, cache=CacheSettings(url=redis_server.url)) as client,
+        open_gateway(upstream, cache=CacheSettings(url=redis_server.url, timeout=30)) as client,
     ):
         await client.chat()
         assert client.inside.ledger is None

@@ -240,14 +240,14 @@ async def test_a_client_that_leaves_ends_the_vote() -> None:
         async with streaming(client) as reader:
             await reader.until(LONG[:3])
             reader.response.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for seen in upstream.seen:
                 await seen.closed.wait()
 
 
 async def test_the_other_process_waits_for_whoever_shows(redis_server: RedisServer) -> None:
     """Two gateways on one Redis: one shows its stream, the other waits for the verdict and replays it."""
-    cache = CacheSettings(url=redis_server.url)
+    cache = CacheSettings(url=redis_server.url, timeout=30)
     paced = Paced(LONG, 6), Paced(LONG, 6)
     async with (
         open_upstream(*paced, HANG) as upstream,
