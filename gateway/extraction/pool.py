@@ -73,8 +73,11 @@ class Extractors:
             self._free.release()
 
     async def _ask(self, reply: Reply, answer: str) -> str | None:
-        worker = self._idle.pop() if self._idle else await _Worker.start()
+        is_new = not self._idle
+        worker = await _Worker.start() if is_new else self._idle.pop()
         try:
+            if is_new:
+                await worker.ask([], _LOADING)
             if answer == "math" and not worker.knows_mathematics:
                 await worker.ask(None, _LOADING)
                 worker.knows_mathematics = True

@@ -1,8 +1,8 @@
 """The worker: answers come in on stdin, what they say goes out on stdout, until stdin ends.
 
 A frame is four bytes of length and that much JSON. A request is [rule, seconds, content, refusal, calls], a
-reply the canonical answer or null. The first request for `math` is preceded by `null`, which loads what
-it takes, so that no answer pays for it.
+reply the canonical answer or null. The very first request is [], answered once there is a worker, and the
+first one for `math` is preceded by `null`, which loads what it takes: no answer pays for either.
 """
 
 import json
@@ -32,6 +32,8 @@ def _answer(request: list[Any] | None) -> str | None:
         from gateway.extraction.mathematics import canonical_math
 
         return canonical_math(r"\boxed{\frac{x}{2}}")  # builds the parser's tables as well
+    if not request:
+        return None
     rule, seconds, content, refusal, calls = request
     # Nobody is left to end a worker that hangs after its gateway was killed: no handler, so this ends it.
     signal.alarm(ceil(seconds) + 1)

@@ -1,5 +1,6 @@
 """openai-python and anthropic-python with keys: their own errors, and their own waiting for limits."""
 
+import asyncio
 from typing import Any
 
 import anthropic
@@ -9,8 +10,11 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from gateway.core.rate import Draw
+from gateway.store.memory import MemoryStore
+from gateway.store.rates import Rates
 from tests.doubles.gateway import HELLO, open_gateway
 from tests.doubles.upstream import open_upstream
+from tests.doubles.waiting import until_async
 from tests.gateway.tenants import ADMIN, KEYS, A, B, key
 
 CHAT: Any = {"model": "m", "messages": HELLO["messages"], "temperature": 0}
@@ -39,18 +43,25 @@ async def test_openai_python() -> None:
 
 
 async def test_openai_python_waits_as_it_is_told() -> None:
-    """Its own retries come after `retry-after-ms`, and get through."""
+    """Its own retries come after `retry-after-ms`, and get through once a request is left."""
+    now = 0.0
     async with (
         open_upstream("42") as upstream,
         open_gateway(upstream, keys=(key("a", A, rpm=600),)) as gateway,
-        AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=A, max_retries=8) as client,
+        AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=A, max_retries=1000) as client,
     ):
-        await client.models.list()  # so that the next one needs no setting up
-        # Owes for two seconds.
-        await gateway.inside.store.draw("a", [Draw("requests", 600, 625, is_fact=True)])
-        raw = await client.chat.completions.with_raw_response.create(**CHAT)
-        assert raw.retries_taken >= 1
-        assert 1 <= await gateway.metric("scg_tenant_limited_total", tenant="a", limit="requests")
+        store = gateway.inside.store
+        assert isinstance(store, MemoryStore)
+        store._rates = Rates(lambda: now)
+        await store.draw("a", [Draw("requests", 600, 601, is_fact=True)])
+        asking = asyncio.ensure_future(client.chat.completions.with_raw_response.create(**CHAT))
+
+        async def is_limited() -> bool:
+            return 2 <= await gateway.metric("scg_tenant_limited_total", tenant="a", limit="requests")
+
+        await until_async(is_limited)
+        now = 60.0
+        assert (await asking).retries_taken >= 2
 
 
 async def test_anthropic_python() -> None:

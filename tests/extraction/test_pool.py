@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,14 +71,31 @@ async def test_what_is_cheap_stays_here() -> None:
 
 async def test_a_worker_that_hangs_is_replaced() -> None:
     """An answer that takes too long is spoiled, and the next one is read by another process."""
-    async with open_extractors(seconds=2.0) as extractors:
+    async with open_extractors() as extractors:
         assert "42" == await extractors.extract(Reply("42"), "math")
         first = process_of(extractors)
+        patience, extractors._seconds = extractors._seconds, 1.0
         prepared = await extractors.prepare(Sample(0, TOWER), "math")
         assert Extracted(None) == prepared.extracted
+        extractors._seconds = patience
         with pytest.raises(ProcessLookupError):
             os.kill(first, 0)
         assert '{"a":1}' == await extractors.extract(Reply('{"a":1}'), "json")
+
+
+async def test_no_answer_pays_for_a_worker_s_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that takes longer to start than an answer may take to be read costs none."""
+    program, go = tmp_path / "python", tmp_path / "go"
+    program.write_text(f'#!/bin/sh\nwhile [ ! -e {go} ]; do sleep 0.01; done\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    async with open_extractors(seconds=0.05) as extractors:
+        reading = asyncio.create_task(extractors.extract(Reply("1"), "json"))
+        await until(extractors._free.locked)
+        await asyncio.sleep(0.2)  # more than an answer may take
+        extractors._seconds = 60.0
+        go.touch()
+        assert "1" == await reading
 
 
 async def test_a_worker_that_died_is_replaced() -> None:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from gateway.core.policy import PRESETS
 from gateway.settings.model import RetrySettings, Settings, Timeouts, UpstreamSettings
+from gateway.upstream.http_client import HttpClient
 from tests.doubles.gateway import Client, open_gateway_for
 from tests.doubles.upstream import MODELS, plain
 
@@ -34,7 +35,9 @@ fuzzed = settings(
     database=None,
 )
 
-TIMEOUTS = Timeouts(connect=10, first_byte=0.3, idle=0.3, total=2)
+# An upstream that hangs is soon given up.
+TIMEOUTS = Timeouts(connect=PATIENCE / 2, first_byte=0.3, idle=0.3, total=PATIENCE / 2)
+UNHURRIED = Timeouts(connect=PATIENCE / 2, first_byte=PATIENCE / 2, idle=PATIENCE / 2, total=PATIENCE / 2)
 POLICY = PRESETS["majority"]
 
 
@@ -44,6 +47,7 @@ class Script:
 
     pieces: Sequence[bytes]
     end: str = "keep"
+    is_whole: bool = False  # known to be an answer
 
 
 @dataclass
@@ -86,13 +90,26 @@ class Bench:
     """The gateway, its upstream's script, and questions to it."""
 
     def __init__(self) -> None:
-        self.script: Script | None = None  # None: an answer that names what was asked
+        self._script: Script | None = None
         self.bugs = Bugs()
         self.client: Client
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._stack = AsyncExitStack()
         self._connections: set[asyncio.StreamWriter] = set()  # to the upstream
+
+    @property
+    def script(self) -> Script | None:
+        """What the upstream does; None: an answer that names what was asked."""
+        return self._script
+
+    @script.setter
+    def script(self, script: Script | None) -> None:
+        """One that is answered at once is waited for: on a busy machine that takes longer than others may hang."""
+        self._script = script
+        (upstream,) = self.client.inside.pool.upstreams
+        assert isinstance(upstream.client, HttpClient)
+        upstream.client._timeouts = UNHURRIED if script is None or script.is_whole else TIMEOUTS
 
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         """What comes of it in the loop."""
@@ -124,7 +141,9 @@ class Bench:
                 while not is_open and not reading.done():
                     before = sum(len(got.body) for got in answers) + len(answers)
                     await asyncio.wait([reading], timeout=_QUIET)
-                    if before == sum(len(got.body) for got in answers) + len(answers):
+                    if before == sum(len(got.body) for got in answers) + len(answers) and not _is_under_way(
+                        answers
+                    ):
                         writer.write_eof()  # what is answered by now; leaving cancels the rest
                         break
                 await reading
@@ -219,6 +238,11 @@ async def _read(reader: asyncio.StreamReader, answers: list[Got], *, only_one: b
             parser = None
             if only_one:
                 return
+
+
+def _is_under_way(answers: Sequence[Got]) -> bool:
+    """Whether an answer has begun that is not whole, though it will be."""
+    return bool(answers) and answers[-1].status >= 200 and not answers[-1].is_whole
 
 
 def whole(body: bytes, *fields: bytes, status: bytes = b"200 OK") -> bytes:

@@ -126,7 +126,7 @@ def test_whatever_an_upstream_answers(bench: Bench, script: Script, asked: dict[
     assert first is not None
     assert is_sound(first)
     assert "cache" != first.headers.get("x-consistency-source")
-    bench.script = Script([whole(answered(asked["path"], "sentinel"))])
+    bench.script = Script([whole(answered(asked["path"], "sentinel"))], is_whole=True)
     again = bench.ask(asked["path"], body)
     assert again is not None
     assert is_sound(again)
