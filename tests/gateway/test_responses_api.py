@@ -1,5 +1,6 @@
 """`/v1/responses` as a client sees it: voted on, pinned, streamed, and passed through where it has to be."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -104,11 +105,13 @@ async def test_a_response_is_shown_while_it_is_voted_on() -> None:
 async def test_what_the_header_could_not_say_comes_before_the_last_event() -> None:
     """The verdict of a stream is a comment in front of the event with the whole response."""
     async with open_upstream("41", "42", "42") as upstream, open_gateway(upstream) as client:
-        got = await respond(client, stream=True)
-        if "x-consistency-outcome" not in got.headers:
-            *_, comment, last = got.text.rstrip("\n").split("\n\n")
-            assert comment.startswith(": x-consistency-source=vote x-consistency-outcome=majority ")
-            assert last.startswith("event: response.completed\n")
+        upstream.gates = {1: asyncio.Event()}
+        async with client.session.post(client.url + PATH, json=HELLO | {"stream": True}) as response:
+            assert "x-consistency-outcome" not in response.headers
+            upstream.gates[1].set()
+            *_, comment, last = (await response.text()).rstrip("\n").split("\n\n")
+        assert comment.startswith(": x-consistency-source=vote x-consistency-outcome=majority ")
+        assert last.startswith("event: response.completed\n")
 
 
 @pytest.mark.parametrize(("engine", "seeds"), [("vllm", 1), ("openai", 0), ("auto", 0)])

@@ -1,15 +1,16 @@
 """The vote as a client sees it, against scripted upstreams on real sockets."""
 
 import asyncio
+from functools import partial
 from itertools import permutations
 
 import pytest
 
 from gateway.core.policy import PRESETS, named_policies
 from gateway.settings.model import Limits
-from tests.doubles.gateway import open_gateway
+from tests.doubles.gateway import Client, open_gateway
 from tests.doubles.upstream import ENDLESS, HALF, HANG, HTML, RESET, Answer, Reply, open_upstream, plain
-from tests.doubles.waiting import until
+from tests.doubles.waiting import until, until_async
 
 
 async def test_the_mode_is_returned_byte_for_byte() -> None:
@@ -48,12 +49,17 @@ async def test_a_tie_breaks_alike_in_every_order_of_arrival(order: tuple[int, ..
         upstream.gates = {index: asyncio.Event() for index in range(3)}
         asked = asyncio.create_task(client.chat())
         await upstream.asked(3)
-        for index in order:
+        for arrived, index in enumerate(order):
+            await until_async(partial(have_arrived, client, arrived))
             upstream.gates[index].set()
-            await asyncio.sleep(0)
         got = await asked
         assert ("tie", "0.33", "3") == got.about("outcome", "agreement", "distinct")
         assert "43" == got.content
+
+
+async def have_arrived(client: Client, number: int) -> bool:
+    """Whether the gateway has had so many samples."""
+    return number == await client.metric("scg_upstream_requests_total", upstream="u0", result="ok")
 
 
 async def test_a_loser_in_flight_is_cut_off() -> None:
