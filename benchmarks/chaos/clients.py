@@ -24,7 +24,7 @@ _PATIENCE = 60.0
 
 @dataclass(slots=True)
 class Failure:
-    """A request that should have been answered, and was not."""
+    """A request that should have been answered, and was not, or not on this connection."""
 
     at: float
     question: str
@@ -37,6 +37,7 @@ class Seen:
 
     answers: dict[str, dict[str, list[float]]] = field(default_factory=lambda: defaultdict(dict))
     failures: list[Failure] = field(default_factory=list)
+    broken: list[Failure] = field(default_factory=list)  # connections that broke; the request was sent again
     counts: Counter[str] = field(default_factory=Counter)
 
     def note(self, question: str, answer: str, at: float) -> None:
@@ -96,8 +97,7 @@ class Clients:
             try:
                 answer = await _ask(session, self._url, question, streamed=streamed)
             except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:  # also in mid-answer
-                why = f"{type(error).__name__}: {error}"
-                self.seen.counts["reconnected"] += 1
+                why = self._reconnected(question, error)
                 await asyncio.sleep(_PAUSE / 4)
             except (aiohttp.ClientError, TimeoutError, Refused, ValueError) as error:
                 why = f"{type(error).__name__}: {error}"
@@ -115,8 +115,14 @@ class Clients:
                 f"{self._url}/v1/chat/completions", data=b'{"model": "m", "mess'
             ) as response:
                 self.seen.counts["refused" if response.status == 400 else "not refused"] += 1
-        except aiohttp.ClientConnectionError:
-            self.seen.counts["reconnected"] += 1
+        except aiohttp.ClientConnectionError as error:
+            self._reconnected("a bad one", error)
+
+    def _reconnected(self, question: str, error: aiohttp.ClientError) -> str:
+        why = f"{type(error).__name__}: {error}"
+        self.seen.broken.append(Failure(monotonic(), question, why))
+        self.seen.counts["reconnected"] += 1
+        return why
 
 
 class Refused(Exception):

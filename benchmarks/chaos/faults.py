@@ -17,12 +17,16 @@ _SLOW = 400  # milliseconds that Redis takes for anything while it is slow
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`begin` breaks something at once, `end` mends it; of_redis: pins may be out of reach meanwhile."""
+    """`begin` breaks something at once, `end` mends it.
+
+    of_redis: pins may be out of reach meanwhile. of_worker: clients may lose their connections.
+    """
 
     name: str
     begin: Callable[[Site], Awaitable[None]]
     end: Callable[[Site], Awaitable[None]]
     of_redis: bool = False
+    of_worker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +127,5 @@ FAULTS = [
     Fault("replica hangs", *_broken(1, "hang")),
     Fault("replica resets", *_broken(2, "reset")),
     Fault("replica sends garbage", *_broken(0, "garbage")),
-    Fault("worker killed", _kill_worker, _nothing),
+    Fault("worker killed", _kill_worker, _nothing, of_worker=True),
 ]

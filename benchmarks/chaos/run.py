@@ -11,6 +11,7 @@ from benchmarks.chaos.site import MemoryCurve, open_site
 
 _HEALING = 8.0  # seconds after a fault of Redis: breakers close, what it missed is offered to it
 _ASKED_AGAIN = 200  # questions, in the end
+_AT_FIRST = 10  # answers that each client has had on average when the first fault comes
 
 
 @dataclass(slots=True)
@@ -61,6 +62,15 @@ class Outcome:
             if not ("superseded" in each.why and self.was_without_redis(each.at))
         ]
 
+    def cut_off(self) -> list[Failure]:
+        """Connections that broke though no worker had died: nothing else is a reason for one."""
+        deaths = [each for each in self.windows if each.fault.of_worker]
+        return [
+            each
+            for each in self.seen.broken
+            if not any(death.began <= each.at <= death.ended for death in deaths)
+        ]
+
     def was_without_redis(self, at: float) -> bool:
         """Whether Redis was away then, or had just come back."""
         return any(each.began <= at <= each.ended + _HEALING for each in self.windows if each.fault.of_redis)
@@ -83,7 +93,8 @@ async def run(  # noqa: PLR0913  what a run is made of
 ) -> Outcome:
     """`clients` at once while one fault after the other comes and goes; then all is asked once more.
 
-    `before` the first fault there are so many seconds of quiet load. `tell` is run beside it, to say how it goes.
+    `before` the first fault there are so many seconds of quiet load, and a number of answers however long they take.
+    `tell` is run beside it, to say how it goes.
     """
     async with open_site(folder, workers) as site:
         asking = Clients(site.url, clients)
@@ -92,6 +103,8 @@ async def run(  # noqa: PLR0913  what a run is made of
         beside += [asyncio.create_task(tell(asking))] if tell else []
         load = asyncio.create_task(asking.run())
         await asyncio.sleep(pause + before)
+        while sum(asking.seen.counts.values()) < _AT_FIRST * clients:  # noqa: ASYNC110  it has no event
+            await asyncio.sleep(pause / 10)
         windows = await inflict(site, list(faults), lasting, pause)
         asking.stop()
         seen = await load

@@ -68,24 +68,26 @@ async def _soak(folder: Path, given: argparse.Namespace) -> Outcome:
 
 
 def is_good(outcome: Outcome) -> bool:
-    """Whether nothing failed, nothing was disputed, and memory came back to its level."""
-    return not (outcome.failed() or outcome.disputed() or outcome.unsettled() or outcome.growth > _ROOM)
+    """Whether nothing failed or was cut off, nothing was disputed, and memory came back to its level."""
+    wrong = outcome.failed() or outcome.cut_off() or outcome.disputed() or outcome.unsettled()
+    return not wrong and outcome.growth <= _ROOM
 
 
 def summary(outcome: Outcome) -> str:
     """What came of it, for people."""
     seen, failed = outcome.seen, outcome.failed()
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(seen.counts.items()))
+    cut_off = outcome.cut_off()
     superseded = len(seen.failures) - len(failed)
     disputed, unsettled = len(outcome.disputed()), len(outcome.unsettled())
     memory = (outcome.early, outcome.memory.most, outcome.settled)
     lines = [
         f"{sum(seen.counts.values()):,} requests: {kinds}",
-        f"failed: {len(failed)}; superseded while Redis was away: {superseded}",
+        f"failed: {len(failed)}; superseded while Redis was away: {superseded}; cut off: {len(cut_off)}",
         f"questions: {len(seen.answers):,}; with two answers: {disputed}; unsettled in the end: {unsettled}",
         "resident memory: {:.0f} MB early, {:.0f} MB at most, {:.0f} MB in the end".format(*memory),
     ]
-    lines += [f"  {each.question}: {each.why}" for each in failed[:10]]
+    lines += [f"  {each.question}: {each.why}" for each in [*failed, *cut_off][:10]]
     return "\n".join(lines)
 
 

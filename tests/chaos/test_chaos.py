@@ -24,13 +24,18 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 def test_every_fault_was_there(outcome: Outcome) -> None:
     """Redis, replicas and a worker were broken in turn, and clients of all kinds were at work."""
     assert [fault.name for fault in FAULTS] == [window.fault.name for window in outcome.windows]
-    assert min(outcome.seen.counts[kind] for kind in ("plain", "streamed", "refused")) > 20
+    assert min(outcome.seen.counts[kind] for kind in ("plain", "streamed", "refused")) > 0
 
 
 def test_no_request_fails(outcome: Outcome) -> None:
     """Whatever broke, every question was answered: quorum survived, and Redis is no condition."""
     assert [] == outcome.failed()
     assert 0 == outcome.seen.counts["not refused"]
+
+
+def test_no_connection_breaks_but_with_a_worker(outcome: Outcome) -> None:
+    """Clients had to connect anew when a worker was killed, and at no other time."""
+    assert [] == outcome.cut_off()
 
 
 def test_no_question_has_two_answers(outcome: Outcome) -> None:
