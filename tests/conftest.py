@@ -6,8 +6,17 @@ from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
 from tests.doubles.redis_server import RedisServer, skip_without_redis
+
+# The same examples each time, until Hypothesis or the test changes, however slow the machine is. Others each time:
+# --hypothesis-profile=random.
+for name, is_fixed in (("random", False), ("fixed", True)):
+    settings.register_profile(
+        name, deadline=None, derandomize=is_fixed, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile(name)
 
 
 def pytest_sessionstart() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.core.answer.decimals import canonical_decimal
 from gateway.core.answer.json_value import canonical_json
 
-quickly = settings(max_examples=150, deadline=None)
+quickly = settings(max_examples=150)
 
 # Fewer digits than the 28 of Python's decimal context, so that ten times one is exact.
 DECIMALS = st.decimals(min_value=-(10**20), max_value=10**20, places=3)

@@ -106,7 +106,7 @@ def test_patterns(pattern: str, text: str, found: str | None) -> None:
     assert found == last_match(pattern, text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text(alphabet="ab1 é", max_size=300))
 def test_the_last_match_is_the_last(text: str) -> None:
     """Up to 128 matches, it is the last that going through the text from its start finds."""

@@ -170,7 +170,7 @@ def test_no_two_numbers_are_one(texts: tuple[str, str]) -> None:
     assert one != other
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     value=st.decimals(allow_nan=False, allow_infinity=False, places=4),
     words=st.sampled_from(["so {}.", "{}", "= {}!"]),
@@ -181,7 +181,7 @@ def test_decimals_are_read_as_written(value: Decimal, words: str) -> None:
     assert value == Decimal(last_number(words.format(f"{value:,f}")) or "nan")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(over=st.integers(-999, 999), under=st.integers(1, 999))
 def test_fractions_are_read_by_value(over: int, under: int) -> None:
     """A fraction is its value, whatever it is written as."""

@@ -21,7 +21,7 @@ from gateway.core.ballot import (
 from gateway.core.plan import Plan
 from gateway.core.policy import PRESETS
 
-quickly = settings(max_examples=100, deadline=None)
+quickly = settings(max_examples=100)
 
 PIECES = st.text(alphabet='ab"[],\\\0\n \u00e9e\u0301\ud800\U0001f600', max_size=5)
 REPLIES = st.builds(

@@ -281,7 +281,7 @@ def test_margins_count_where_they_say_something(policy: Policy, launched: int, *
 # Every game.
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(game=any_games())
 def test_conduct(game: Game) -> None:
     """Whatever the policy and whatever comes, a round ends, within its budget, and cancels what is in flight.
@@ -310,7 +310,7 @@ def vote_of(played: Round) -> Verdict | None:
     return decide(played.votes[::-1], size, played.plan.policy.quorum, played.plan.question)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(game=any_games(), data=st.data())
 def test_a_verdict_is_a_function_of_the_votes_cast(game: Game, data: st.DataObject) -> None:
     """Two orders of arrival that led to the same samples cast led to the same result, under every rule."""
@@ -332,7 +332,7 @@ def answer_of(played: Play) -> str | None:
     return vote.answer if isinstance(vote, Ballot) else None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(game=any_games(), stop=st.sampled_from(["all", "unbeatable"]), data=st.data())
 def test_arrival_changes_no_answer(game: Game, stop: str, data: st.DataObject) -> None:
     """Under `all` and `unbeatable` every order of arrival ends in the same answer, by the same way.
@@ -348,7 +348,7 @@ def test_arrival_changes_no_answer(game: Game, stop: str, data: st.DataObject) -
         assert answer_of(one) == answer_of(other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(game=any_games())
 def test_disagreement_is_never_returned_unasked(game: Game) -> None:
     """A verdict without agreement is returned only where the policy says so, or after what it says was done."""

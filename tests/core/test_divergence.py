@@ -50,7 +50,7 @@ def test_calls_part_where_people_see_it(one: Reply, other: Reply, shared: int) -
     assert shared == divergence([one.shown, other.shown])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(texts=LOOKALIKES)
 def test_it_is_the_longest_common_prefix(texts: list[str]) -> None:
     """The number is the length of the longest prefix of all texts, found here by trying each length."""
@@ -58,7 +58,7 @@ def test_it_is_the_longest_common_prefix(texts: list[str]) -> None:
     assert (None if len(set(texts)) == 1 else longest) == divergence(texts)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts=LOOKALIKES, data=st.data())
 def test_order_and_copies_do_not_matter(texts: list[str], data: st.DataObject) -> None:
     """The same texts in another order, or more often, part at the same place."""

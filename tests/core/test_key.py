@@ -137,7 +137,7 @@ def twist(draw: st.DrawFn, value: Any) -> Any:
     return value if draw(st.booleans()) else draw(st.sampled_from(LOOKALIKES))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(pair=variants())
 @example(pair=({"a": 'x","temperature":1'}, {"a": "x", "temperature": 1}))
 @example(pair=({"a": "x", "b": "y"}, {"a": 'x","b":"y'}))
@@ -156,7 +156,7 @@ def test_one_key_for_one_question(pair: tuple[dict[str, Any], dict[str, Any]]) -
     assert same_question(one, other) == (key_of(one, 7) == key_of(other, 7))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(one=values, other=values)
 def test_nested_values_are_kept_as_given(one: Any, other: Any) -> None:
     """Below the top, in tools and in a message's parts, two values share a key only if they look the same."""
@@ -283,7 +283,7 @@ def test_tenants_endpoints_and_fingerprints_are_apart() -> None:
     assert len(keys) == 8
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(parts=st.lists(st.text(alphabet='ab",\0\\[]', max_size=4), min_size=6, max_size=6))
 def test_parts_of_the_key_never_run_together(parts: list[str]) -> None:
     """Tenant, endpoint and fingerprint share a key with another three only if each of them is equal."""
@@ -346,7 +346,7 @@ def test_a_seed_is_part_of_the_question() -> None:
     assert len(seeds) == len({key_of(BODY, seed) for seed in seeds})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(body=bodies)
 def test_a_missing_seed_is_derived(body: dict[str, Any]) -> None:
     """Without a seed there is one of 31 bits, and asking with that seed is the same question."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gateway.core.path import END, HELD, MajorityPath
 
-thoroughly = settings(max_examples=200, deadline=None)
-quickly = settings(max_examples=100, deadline=None)
+thoroughly = settings(max_examples=200)
+quickly = settings(max_examples=100)
 QUESTION = b"question"
 UNSEEN = "\0unseen"  # a symbol that no sample has so far
 

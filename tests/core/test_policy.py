@@ -311,7 +311,7 @@ JUNK = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(field=st.sampled_from(FIELDS), value=JUNK)
 def test_whatever_comes_is_taken_or_a_policy_error(field: str, value: object) -> None:
     """No value that a client can send to any field ends in another error than PolicyError."""

@@ -137,7 +137,7 @@ def test_no_verdict_without_quorum() -> None:
     assert told.outcome == "no_quorum"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     k=st.integers(1, 6),
     wave=st.integers(1, 3),

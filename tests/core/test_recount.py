@@ -11,7 +11,7 @@ from gateway.core.policy import PRESETS, Policy
 from gateway.core.recount import fault
 from tests.core.playing import Note, Script, play
 
-quickly = settings(max_examples=80, deadline=None)
+quickly = settings(max_examples=80)
 NUMBER = PRESETS["majority"].override({"answer": "number", "stop": "all", "k": 5})
 STRICT = PRESETS["strict"].override({"answer": "number"})
 

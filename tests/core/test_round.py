@@ -17,7 +17,7 @@ from gateway.core.round import Cancel, Launch, Round
 from gateway.core.vote import Verdict
 from tests.core.playing import UNREACHABLE, Script, games, outcome, play, shows
 
-quickly = settings(max_examples=100, deadline=None)
+quickly = settings(max_examples=100)
 MAJORITY = Policy()
 
 # Scripts with a known end.
@@ -239,7 +239,7 @@ def test_nobody_agrees() -> None:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(game=games(), shown=st.sampled_from(["a", "b", "c", "a "]))
 def test_what_was_shown_is_kept(game: tuple[Policy, Script, Sequence[int]], shown: str) -> None:
     """Whatever comes, the winner agrees with what was shown, and is the one of the full vote.
@@ -347,7 +347,7 @@ def agrees_with_full_vote(policy: Policy, script: Script, order: Sequence[int]) 
     return early.answer == full.answer and len(sides) == 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(game=games())
 def test_early_stop_names_the_winner_of_the_full_vote(game: tuple[Policy, Script, Sequence[int]]) -> None:
     """Stopping early changes neither the winning answer nor the side of the threshold, in any order."""

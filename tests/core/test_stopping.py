@@ -181,7 +181,7 @@ def could_be_decided(rule: StopRule, votes: Counter[str], spoiled: int, outstand
     return False
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     votes=st.lists(st.integers(1, 5), max_size=3),
     spoiled=st.integers(0, 2),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.core.units import format_duration, parse_duration, parse_size
 
-quickly = settings(max_examples=100, deadline=None)
+quickly = settings(max_examples=100)
 
 
 @pytest.mark.parametrize(

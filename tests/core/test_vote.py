@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.core.ballot import Ballot, Reply, Sample, Spoiled
 from gateway.core.vote import Tally, decide, tally
 
-quickly = settings(max_examples=80, deadline=None)
+quickly = settings(max_examples=80)
 QUESTION = b"question"
 
 

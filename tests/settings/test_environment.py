@@ -5,7 +5,6 @@ from typing import Any, get_origin
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as run_with
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -39,7 +38,6 @@ def leaves(kind: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 LEAVES = tuple(leaves(ConfigFile))
 
 
-@run_with(deadline=None)
 @given(st.sampled_from(LEAVES), st.data())
 def test_every_key_is_found_in_any_case(path: tuple[str, ...], data: st.DataObject) -> None:
     """The parts of every key's variable, in upper, lower or mixed case, lead back to the key."""

@@ -50,7 +50,7 @@ def outcome(load_them: Callable[[], Settings]) -> Settings | str:
         return str(error)
 
 
-@run_with(max_examples=300, deadline=None)
+@run_with(max_examples=300)
 @given(flags, environments)
 def test_both_ways_say_the_same(given_flags: dict[str, str | None], environ: dict[str, str]) -> None:
     """Whatever the flags and variables: the same settings, or the same lines about what is wrong."""

@@ -111,7 +111,7 @@ SWITCH_WORDS: Mapping[bool, tuple[Any, ...]] = {
 }
 
 
-@run_with(max_examples=30, deadline=None)
+@run_with(max_examples=30)
 @given(st.booleans(), st.data())
 def test_switches_take_words_and_booleans(value: bool, data: st.DataObject) -> None:  # noqa: FBT001
     """A switch is the same in YAML's spelling, as a word, and as a variable."""

@@ -78,7 +78,7 @@ def spell(value: object) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
-@run_with(max_examples=50, deadline=None)
+@run_with(max_examples=50)
 @given(file=some_keys, environment=some_keys)
 def test_a_variable_is_the_same_key_in_the_file(file: Given, environment: Given) -> None:
     """For every key: setting its variable over a file is the same as writing its value into the file."""
@@ -86,7 +86,7 @@ def test_a_variable_is_the_same_key_in_the_file(file: Given, environment: Given)
     assert settings(yaml.safe_dump(tree_of({**BASE, **file, **environment}))) == over_file
 
 
-@run_with(max_examples=50, deadline=None)
+@run_with(max_examples=50)
 @given(given_keys=some_keys)
 def test_the_environment_can_do_without_a_file(given_keys: Given) -> None:
     """Every key, the parts of lists too, can be given by variables alone."""
@@ -94,7 +94,7 @@ def test_the_environment_can_do_without_a_file(given_keys: Given) -> None:
     assert settings(yaml.safe_dump(tree_of(everything))) == settings(environ=variables_of(everything))
 
 
-@run_with(max_examples=30, deadline=None)
+@run_with(max_examples=30)
 @given(st.tuples(*[st.none() | st.integers(1, 65535)] * 3))
 def test_the_nearest_source_wins(ports: tuple[int | None, int | None, int | None]) -> None:
     """A flag beats the variable, which beats the file, which beats the default."""

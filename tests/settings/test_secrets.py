@@ -100,7 +100,7 @@ def test_mask_url(url: str, masked: str) -> None:
     assert masked == mask_url(url)
 
 
-@run_with(max_examples=200, deadline=None)
+@run_with(max_examples=200)
 @given(st.text(min_size=8).filter(lambda text: "***" not in text))
 def test_mask_url_hides_every_password(password: str) -> None:
     """Whatever is between the scheme and the last @ is gone, odd characters included."""

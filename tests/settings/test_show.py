@@ -12,7 +12,7 @@ from tests.settings.loading import URL, loaded, settings
 from tests.settings.test_precedence import BASE, Given, some_keys, tree_of
 
 
-@run_with(max_examples=50, deadline=None)
+@run_with(max_examples=50)
 @given(some_keys)
 def test_what_is_shown_can_be_loaded(given_keys: Given) -> None:
     """The output is a configuration with the same meaning, secrets and headers aside."""

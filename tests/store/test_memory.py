@@ -212,7 +212,7 @@ class AnySequence(RuleBasedStateMachine):
         return sum(len(pin.body) + ENTRY for pin, _ in self.model.values())
 
 
-AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnySequence.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestAnySequence = AnySequence.TestCase
 
 

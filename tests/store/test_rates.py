@@ -66,7 +66,7 @@ draws = st.lists(
 
 
 @pytest.mark.processes
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.floats(0, 100), draws), max_size=12))
 def test_redis_does_the_same_sums(
     redis_server: RedisServer, schedule: Sequence[tuple[float, Sequence[Draw]]]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.settings.model import Timeouts
@@ -15,8 +15,6 @@ from gateway.upstream.looks import DOWN, Look, fingerprint, list_models, look
 from tests.doubles.redis_server import free_port
 from tests.doubles.upstream import Reply, open_upstream
 from tests.upstream.raw_server import Connection, breaking, hanging, keeping, open_raw, response
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NOTHING = Look(reachable=True, models={})
 
@@ -209,7 +207,6 @@ async def test_listing_at_a_server_that_is_away(client: Client) -> None:
 texts = st.lists(st.text(max_size=3), min_size=1, max_size=5)
 
 
-@unhurried
 @given(texts, st.randoms(use_true_random=False), st.integers(1, 3))
 def test_number_and_order_do_not_matter(described: list[str], random: Any, times: int) -> None:
     """A pool's fingerprint is the same for any order and any number of equal servers."""
@@ -218,7 +215,6 @@ def test_number_and_order_do_not_matter(described: list[str], random: Any, times
     assert fingerprint(described) == fingerprint(shuffled)
 
 
-@unhurried
 @given(texts, texts)
 def test_different_pools_differ(one: list[str], other: list[str]) -> None:
     """Pools share a fingerprint only if their servers say the same."""

@@ -4,12 +4,10 @@ import asyncio
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.upstream.slots import Slots
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 FOR_EVER = 1e6
 
@@ -164,7 +162,7 @@ steps = st.lists(
 )
 
 
-@settings(unhurried, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(1, 3), steps)
 async def test_no_schedule_loses_a_slot(limit: int, schedule: list[tuple[str, int]]) -> None:
     """Whoever takes, waits, gives up, is cancelled or gives back, in whatever order: never more than the limit

@@ -44,7 +44,7 @@ async def test_samples_go_round(replicas: str, samples: int, expected: str) -> N
         assert expected == asked(pool, samples)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(1, 16), st.lists(st.integers(0, 3), min_size=2, max_size=6), st.integers(0))
 async def test_neighbours_never_share_a_replica(samples: int, loads: list[int], seed: int) -> None:
     """Whatever is drawn, whoever is busy and whoever is tried anew: sample i is elsewhere than sample i-1."""

@@ -4,15 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.ballot import Reply
 from gateway.wire.answers import read_sample
 from gateway.wire.replies import UnreadableAnswer
 from tests.doubles.upstream import chunks, plain
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 PLAIN, STREAM = "application/json", "text/event-stream; charset=utf-8"
 
@@ -88,7 +86,6 @@ def test_unreadable_streams(body: bytes) -> None:
     assert (None, b"") == (unreadable.value.status, unreadable.value.body)
 
 
-@unhurried
 @given(st.integers(0), st.binary(max_size=3), st.sampled_from([PLAIN, STREAM]))
 def test_damaged_answers_are_read_or_unreadable(place: int, damage: bytes, content_type: str) -> None:
     """An answer with damaged bytes is read or unreadable, and nothing worse."""

@@ -5,13 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
 from gateway.wire.body import parse_body
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 ADDED = {"seed": "7", "stream_options": '{"include_usage":true}'}
 
@@ -72,7 +70,6 @@ def read_pairs(text: str | bytes) -> Any:
     return json.loads(text, object_pairs_hook=list)
 
 
-@unhurried
 @given(
     value=st.dictionaries(names, values, max_size=5),
     is_ascii=st.booleans(),
@@ -87,7 +84,6 @@ def test_any_object_is_read_as_json_reads_it(
     assert repr(json.loads(raw)) == repr(parse_body(raw).members)
 
 
-@unhurried
 @given(bodies())
 def test_every_way_of_writing_is_read_as_json_reads_it(body: tuple[dict[str, str], str]) -> None:
     """White space, escapes and number forms change nothing in what is read."""
@@ -95,7 +91,6 @@ def test_every_way_of_writing_is_read_as_json_reads_it(body: tuple[dict[str, str
     assert repr(json.loads(text)) == repr(parse_body(text.encode()).members)
 
 
-@unhurried
 @given(bodies())
 def test_untouched_members_keep_every_byte(body: tuple[dict[str, str], str]) -> None:
     """Each member that is neither taken away nor replaced goes upstream as it was written."""
@@ -109,7 +104,6 @@ def test_untouched_members_keep_every_byte(body: tuple[dict[str, str], str]) -> 
     assert "{" + ",".join(parsed.texts.values()) + "}" == forwarded
 
 
-@unhurried
 @given(bodies(), st.sets(st.sampled_from(["seed", "stream", "messages", "\ud800", "consistency"])))
 def test_forwarded_has_exactly_the_expected_members(
     body: tuple[dict[str, str], str], without: set[str]
@@ -167,7 +161,6 @@ def test_a_duplicate_is_named(text: str, name: str) -> None:
     assert msgspec.json.encode([refused.message, refused.param])
 
 
-@unhurried
 @given(bodies().filter(lambda body: bool(body[0])), st.data())
 def test_any_duplicate_is_refused(body: tuple[dict[str, str], str], data: st.DataObject) -> None:
     """Whatever member of whatever object comes once more, the body is refused."""
@@ -293,7 +286,7 @@ def check_against_json(raw: bytes) -> None:
         assert refusal(raw).status == 400
 
 
-@settings(unhurried, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.one_of(
         st.binary(),
@@ -306,7 +299,7 @@ def test_any_bytes_are_read_as_json_reads_them_or_refused(raw: bytes) -> None:
     check_against_json(raw)
 
 
-@settings(unhurried, max_examples=300)
+@settings(max_examples=300)
 @given(
     bodies(),
     st.integers(0),

@@ -6,14 +6,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.wire.chunks import BrokenStream, Stream, merge, read_stream
 from gateway.wire.replies import convert_reply
 from gateway.wire.sse import encode_event
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Json = dict[str, Any]
 
@@ -124,7 +122,6 @@ def test_broken_streams(body: bytes, error: Json | None) -> None:
     assert error == broken.value.error
 
 
-@unhurried
 @given(st.integers(0))
 def test_no_part_of_a_stream_is_taken_for_a_whole(place: int) -> None:
     """Wherever a stream breaks off before the end of [DONE], it is broken."""
@@ -413,7 +410,6 @@ odd_chunks = st.one_of(
 )
 
 
-@unhurried
 @given(st.lists(odd_chunks, max_size=4))
 @example([{"choices": [{"message": None}]}, {"choices": [{"delta": {"content": "a"}}]}])
 @example([{"choices": [{"logprobs": []}]}, {"choices": [{"logprobs": {"content": []}}]}])
@@ -440,7 +436,6 @@ def test_deep_chunks_are_merged_or_broken(depth: int) -> None:
 # Pieces.
 
 
-@unhurried
 @given(
     st.lists(st.text(max_size=4), max_size=6),
     st.lists(st.text(max_size=4), max_size=3),

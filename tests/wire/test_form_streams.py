@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from anthropic.lib.streaming._messages import accumulate_event
 from anthropic.types import RawMessageStreamEvent
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
@@ -18,8 +18,6 @@ from gateway.wire.forms.messages import MESSAGES
 from gateway.wire.forms.responses import RESPONSES
 from gateway.wire.sse import DONE, Event, EventDecoder
 from tests.wire.recordings import anonymous, form_of, recorded
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Json = dict[str, Any]
 
@@ -120,7 +118,6 @@ def decoded(events: Events) -> list[Event]:
 
 @pytest.mark.parametrize(("form", "answers"), [(RESPONSES, responses), (MESSAGES, messages)])
 @given(data=st.data())
-@unhurried
 def test_a_plain_answer_comes_back(form: Form, answers: st.SearchStrategy[Json], data: st.DataObject) -> None:
     """Made into a stream and read back, an answer is what it was, and says what it said."""
     plain = data.draw(answers)
@@ -131,7 +128,6 @@ def test_a_plain_answer_comes_back(form: Form, answers: st.SearchStrategy[Json],
 
 
 @given(responses)
-@unhurried
 def test_openais_sdk_takes_every_event(plain: Json) -> None:
     """Each event is one of the SDK's types, numbered from 0, and its accumulator ends with the response."""
     state: ResponseStreamState[Any] = ResponseStreamState(input_tools=omit, text_format=omit)
@@ -145,7 +141,6 @@ def test_openais_sdk_takes_every_event(plain: Json) -> None:
 
 
 @given(messages)
-@unhurried
 def test_anthropics_sdk_takes_every_event(plain: Json) -> None:
     """Each event is one of the SDK's types, and its accumulator ends with the message."""
     snapshot: Any = None

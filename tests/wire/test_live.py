@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.ballot import Abstention, Sample
@@ -25,7 +25,7 @@ from gateway.wire.sse import DONE, EventDecoder, encode_event
 from tests.wire.recordings import recorded
 from tests.wire.samples import FACE, Script, cut, places, scripts
 
-unhurried = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(max_examples=200)
 STREAM = "text/event-stream"
 QUESTION = b"question"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.wire.chunks import Json, merge, read_stream
@@ -16,7 +16,7 @@ from gateway.wire.live_reader import REASONING, ChunkReader
 from gateway.wire.sse import DONE, EventDecoder, encode_event
 from tests.wire.samples import FACE, Script, cut, places, scripts
 
-unhurried = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(max_examples=100)
 HELLO = Script("hello", ("Hel", "lo ", "ž" + FACE))
 THOUGHT = replace(HELLO, name="thought", reasoning=("Hm", "m."))
 CALL = replace(HELLO, name="call", calls=(("f", "{}"),))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core.ballot import Sample
@@ -15,7 +15,7 @@ from tests.wire.samples import FACE, cut, places
 from tests.wire.spelt import REASONING, got
 from tests.wire.units import LIVE, Answer, answers
 
-unhurried = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(max_examples=150)
 STREAM = "text/event-stream"
 
 both = pytest.mark.parametrize(("form", "live_form"), LIVE, ids=["responses", "messages"])

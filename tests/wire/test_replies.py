@@ -5,13 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.ballot import Reply
 from gateway.wire.replies import UnreadableAnswer, convert_reply, read_reply
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Json = dict[str, Any]
 
@@ -112,7 +110,6 @@ def test_unreadable(body: bytes) -> None:
     assert (None, b"") == (unreadable.value.status, unreadable.value.body)
 
 
-@unhurried
 @given(
     st.sampled_from([json.dumps(plain).encode() for plain, _ in READABLE]),
     st.integers(0),
@@ -129,7 +126,6 @@ def test_damaged_answers_are_read_or_unreadable(body: bytes, place: int, damage:
     assert msgspec.json.decode(damaged)["choices"]
 
 
-@unhurried
 @given(st.integers(1))
 def test_no_part_of_an_answer_is_taken_for_a_whole(place: int) -> None:
     """Wherever a plain answer breaks off, it is unreadable."""

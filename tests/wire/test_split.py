@@ -4,14 +4,12 @@ import json
 from typing import Any
 
 import msgspec
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.wire.chunks import merge, read_stream, split
 from gateway.wire.replies import UnreadableAnswer, read_reply
 from gateway.wire.sse import DONE, encode_event
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 Json = dict[str, Any]
 
@@ -120,7 +118,6 @@ def normalised(plain: Json) -> Json:
     return {name: value for name, value in plain.items() if name != "usage" or value} | {"choices": choices}
 
 
-@unhurried
 @given(completions)
 @example(
     completion(
@@ -141,14 +138,12 @@ def test_split_and_merged_is_the_plain_answer(plain: Json) -> None:
     assert normalised(plain) == merge(split(plain))
 
 
-@unhurried
 @given(completions)
 def test_split_says_the_same(plain: Json) -> None:
     """A split answer is read by the vote as the plain one is."""
     assert read_reply(msgspec.json.encode(plain)) == read_reply(msgspec.json.encode(merge(split(plain))))
 
 
-@unhurried
 @given(completions)
 def test_split_is_a_stream_that_can_be_read(plain: Json) -> None:
     """The chunks of a split answer, sent as a stream, are read as the same chunks."""
@@ -163,7 +158,6 @@ odd = st.fixed_dictionaries({}, optional={
 })  # fmt: skip
 
 
-@unhurried
 @given(
     st.dictionaries(st.sampled_from(["usage", "object", "id", "model"]), unknown, max_size=3),
     st.lists(odd, max_size=2),

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.sse import DONE, Event, EventDecoder, encode_comment, encode_event
-
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # Streams as they are on the wire, and the events in them.
 STREAMS: list[tuple[bytes, list[Event]]] = [
@@ -85,7 +83,6 @@ def test_in_two_pieces(stream: bytes, events: list[Event]) -> None:
         assert events == decode([stream[:place], stream[place:]])
 
 
-@unhurried
 @given(streams, st.lists(st.integers(0, 10_000), max_size=8))
 def test_cuts_do_not_matter(stream: bytes, places: list[int]) -> None:
     """Any stream holds the same events in one piece, in single bytes and in random pieces."""
@@ -94,7 +91,6 @@ def test_cuts_do_not_matter(stream: bytes, places: list[int]) -> None:
     assert whole == decode([bytes([byte]) for byte in stream])
 
 
-@unhurried
 @given(st.lists(lines, max_size=20), ends)
 def test_ends_of_lines_do_not_matter(drawn: list[bytes], end: bytes) -> None:
     """A stream holds the same events with each of the three ways that its lines may end."""
@@ -103,7 +99,6 @@ def test_ends_of_lines_do_not_matter(drawn: list[bytes], end: bytes) -> None:
     )
 
 
-@unhurried
 @given(st.lists(st.binary(max_size=20).filter(lambda data: not {10, 13} & set(data)), max_size=5))
 def test_round_trip(payloads: list[bytes]) -> None:
     """What is encoded is decoded again, with comments in between."""
