@@ -1,5 +1,6 @@
 """The real engine on real sockets: models are loaded once, servers start on port 0 in the test's own loop."""
 
+import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,6 +12,7 @@ os.environ["OMP_WAIT_POLICY"] = "passive"
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.web_app import _cached_build_middleware
 
 from backend.torch.config import EngineConfig
 from backend.torch.model import Model, load
@@ -61,3 +63,7 @@ async def serve() -> AsyncIterator[Serve]:
         await client.close()
     for runner in runners:
         await runner.cleanup()
+    runners.clear()
+    # A pool of keys and values hangs from each application, which aiohttp remembers, and is a knot of references.
+    _cached_build_middleware.cache_clear()
+    gc.collect()
