@@ -14,13 +14,16 @@ Redis is away every process leads for itself: no request fails for it, and the s
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from gateway.core.pin import Pin
 from gateway.store.protocol import Found, Store
+
+Given = TypeVar("Given")
 
 _RENEWALS = 5  # within the time of a lease
 _PAUSE = 0.01  # more each time that there is neither a lease to be had nor anybody to follow
@@ -86,14 +89,14 @@ async def lead(
             await asyncio.wait([renewing])
     finally:
         if not (led.is_over or led.found or led.told):
-            await store.release(key, owner, led.telling)
+            await _whole(store.release(key, owner, led.telling))
 
 
 async def _take(store: Store, key: str, owner: str, led: Led, follows: Callable[[], None] | None) -> None:
     """Have the lease, or what makes it needless. Who gives up on the way is noted as waiting no more."""
     asked, fruitless = monotonic(), 0
     try:
-        while not await _claim(store, key, owner):
+        while not await _whole(store.claim(key, owner)):
             if follows is not None:
                 follows()
             followed = await store.follow(key, owner)
@@ -116,16 +119,16 @@ async def _renew(store: Store, key: str, owner: str, led: Led, every: float) -> 
     while not led.lost.is_set():
         await asyncio.sleep(every)
         asked = monotonic()
-        if await _claim(store, key, owner):
+        if await _whole(store.claim(key, owner)):
             led.renewed(asked)
         else:
             led.lost.set()
 
 
-async def _claim(store: Store, key: str, owner: str) -> bool:
-    """A claim that is never cut off half way: given after its release, a lease would be nobody's."""
-    claiming = asyncio.ensure_future(store.claim(key, owner))
+async def _whole(call: Coroutine[Any, Any, Given]) -> Given:
+    """A call that is never cut off half way: given after its release, or not given back, a lease would be nobody's."""
+    calling = asyncio.ensure_future(call)
     try:
-        return await asyncio.shield(claiming)
+        return await asyncio.shield(calling)
     finally:
-        await asyncio.wait([claiming])
+        await asyncio.wait([calling])

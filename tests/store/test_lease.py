@@ -269,6 +269,30 @@ async def noted(store: RedisStore) -> bool:
     return bool(await store._link.waiting("a"))
 
 
+async def test_giving_back_is_not_cut_off(two: Sequence[RedisStore], raw: Redis) -> None:
+    """Whoever is cancelled once more while it waits for its turn to give its lease back gives it back all the same."""
+    store, leads = two[0], asyncio.Event()
+
+    async def led_until_cancelled() -> None:
+        async with lead(store, "a"):
+            leads.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(led_until_cancelled())
+    await leads.wait()
+    for _ in range(store._link.at_once):
+        await store._keeper._turns.acquire()
+    for _ in range(2):
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+    for _ in range(store._link.at_once):
+        store._keeper._turns.release()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert not await raw.exists(LEASE)
+
+
 @pytest.mark.parametrize("steps", range(12))
 async def test_leading_that_is_cancelled_gives_back(
     two: Sequence[RedisStore], raw: Redis, steps: int
