@@ -24,7 +24,7 @@ def fault(entry: Entry) -> str | None:
     chosen = winner if entry.live else _count(cast)
     if winner.fate != "reference" and _candidate(winner) != _candidate(chosen):
         return f"the winner is sample {entry.winner}, and by the count it is sample {chosen.index}"
-    counted = _votes(chosen if winner.fate == "reference" else winner, cast) / len(cast)
+    counted = _votes(chosen, cast) / len(cast)
     if abs(counted - entry.agreement) > _ROUNDING:
         return f"the agreement is {entry.agreement:.2f}, and by the count it is {counted:.2f}"
     return None

@@ -19,13 +19,8 @@ from gateway.wire.splice import cut
 from gateway.wire.sse import DONE, EventDecoder
 
 Json = dict[str, Any]
-IDENTITY = (
-    "id",
-    "object",
-    "created",
-    "model",
-    "system_fingerprint",
-)  # what all chunks of an answer have in common
+# What all chunks of an answer have in common.
+IDENTITY = ("id", "object", "created", "model", "system_fingerprint")
 _Calls = dict[int, Json]  # tool calls by index, while they come in pieces
 
 # Members of a delta that are names rather than pieces of text: said once, never joined.
