@@ -15,10 +15,8 @@ from gateway.wire.forms.table import BY_PATH
 
 _OF_BATCHES = ("custom_id", "method", "url", "body")
 _BY_MEMBER = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/responses"}
-_STREAMING = (
-    "stream",
-    "stream_options",
-)  # a line of output holds a whole answer: the same one, by the same key
+# A line of output holds a whole answer: the same one, by the same key.
+_STREAMING = ("stream", "stream_options")
 
 
 class JobsError(ValueError):
