@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,23 @@ def hold(upstream: Upstream, *indexes: int) -> asyncio.Event:
     gate = asyncio.Event()
     upstream.gates |= dict.fromkeys(indexes, gate)
     return gate
+
+
+async def in_one_vote(
+    redis: RedisServer,
+    upstream: Upstream,
+    samples: int,
+    lead: Coroutine[Any, Any, Got],
+    *follow: Coroutine[Any, Any, Got],
+) -> list[Got]:
+    """The answers of a request whose vote has asked so many samples, and of others that have come to wait for it."""
+    gate = hold(upstream, *range(10))
+    leading = asyncio.create_task(lead)
+    await upstream.asked(samples)
+    waiting = [asyncio.create_task(each) for each in follow]
+    await waited(redis, len(follow))
+    gate.set()
+    return await asyncio.gather(leading, *waiting)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "held stream"])
@@ -228,13 +245,7 @@ async def test_a_failure_is_shared(
         open_upstream(*answers) as upstream,
         gateways(redis_server, upstream, 3, default_policy=policy) as (first, *others),
     ):
-        gate = hold(upstream, *range(10))
-        leading = asyncio.create_task(first.chat())
-        await upstream.asked(2)
-        waiting = [asyncio.create_task(other.chat()) for other in others]
-        await waited(redis_server, 2)
-        gate.set()
-        got = await asyncio.gather(leading, *waiting)
+        got = await in_one_vote(redis_server, upstream, 2, first.chat(), *(other.chat() for other in others))
         assert [status] * 3 == [each.status for each in got]
         assert 1 == len({each.body for each in got})
         if status == 422:
@@ -250,13 +261,8 @@ async def test_a_shared_refusal_names_the_policy_that_was_asked_for(redis_server
         open_upstream("41", "42", "43") as upstream,
         gateways(redis_server, upstream, policies=policies) as (first, other),
     ):
-        gate = hold(upstream, 0, 1)
-        leading = asyncio.create_task(first.chat({"x-consistency-policy": "x"}))
-        await upstream.asked(2)
-        waiting = asyncio.create_task(other.chat({"x-consistency-policy": "y"}))
-        await waited(redis_server, 1)
-        gate.set()
-        got = await asyncio.gather(leading, waiting)
+        x, y = ({"x-consistency-policy": name} for name in "xy")
+        got = await in_one_vote(redis_server, upstream, 2, first.chat(x), other.chat(y))
         assert [(422, "vote", "x"), (422, "joined", "y")] == [
             (each.status, *each.about("source", "policy")) for each in got
         ]
@@ -271,13 +277,7 @@ async def test_a_vote_that_nobody_arbitrates_is_shared(redis_server: RedisServer
             redis_server, fast, 4, upstreams=lanes(fast, reference), default_policy=PRESETS["strict"]
         ) as (first, *others),
     ):
-        gate = hold(fast, 0, 1, 2)
-        leading = asyncio.create_task(first.chat())
-        await fast.asked(3)
-        waiting = [asyncio.create_task(other.chat()) for other in others]
-        await waited(redis_server, 3)
-        gate.set()
-        got = await asyncio.gather(leading, *waiting)
+        got = await in_one_vote(redis_server, fast, 3, first.chat(), *(other.chat() for other in others))
         assert [(503, "reference_unavailable")] * 4 == [(g.status, g.json["error"]["code"]) for g in got]
         assert 3 == len(fast.seen)
 
