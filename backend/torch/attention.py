@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from backend.errors import UsageError
@@ -69,6 +70,17 @@ class Layout(Protocol):
         Returns:
             [tokens, heads, size].
         """
+
+
+class Forward(Protocol):
+    """A model as a runner sees it."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+
+    def forward(self, tokens: Tensor, positions: Tensor, layout: Layout, keep: Tensor) -> Tensor:
+        """Logits of the tokens at `keep`, [kept, vocabulary] float32."""
 
 
 def _attention(

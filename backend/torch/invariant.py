@@ -18,17 +18,14 @@ cure by kernels of one shape; fixing the operands' shape instead needs no kernel
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from backend.errors import UsageError
-from backend.torch.attention import Heads, Piece
+from backend.torch.attention import Forward, Heads, Piece
 from backend.torch.pool import Pool
-
-if TYPE_CHECKING:
-    from backend.torch.model import Model
 
 # Positions of a block of keys.
 BLOCK = 64
@@ -164,7 +161,7 @@ class _Tile:
 class InvariantRunner:
     """Computes pieces in tiles of fixed shapes."""
 
-    def __init__(self, model: "Model", pool: Pool) -> None:
+    def __init__(self, model: Forward, pool: Pool) -> None:
         self._model = model
         self._pool = pool
         self._tiles = TILES[model.device.type]

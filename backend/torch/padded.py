@@ -8,17 +8,13 @@ backend exists to show.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from backend.torch.attention import Heads, Piece
+from backend.torch.attention import Forward, Heads, Piece
 from backend.torch.pool import Pool
-
-if TYPE_CHECKING:
-    from backend.torch.model import Model
 
 # Rows x columns whose keys are gathered at once: the bound of what a step takes beside the pool.
 AREA = {"cpu": 2**14, "cuda": 2**16}
@@ -84,7 +80,7 @@ class _Padded:
 class PaddedRunner:
     """Computes all pieces in one forward pass, in padded groups."""
 
-    def __init__(self, model: "Model", pool: Pool) -> None:
+    def __init__(self, model: Forward, pool: Pool) -> None:
         self._model = model
         self._pool = pool
         self._area = AREA[model.device.type]
