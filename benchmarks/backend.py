@@ -87,7 +87,8 @@ def main() -> int:
     print(
         f"{model.num_parameters / 1e6:.1f} M parameters, {model.dtype_name}, {_device(model)}\n", flush=True
     )
-    found: dict[str, Any] = {"machine": _machine(model), "command": sys.argv[1:], "failed": {}, "runs": []}
+    found: dict[str, Any] = {"machine": _machine(model), "command": sys.argv[1:], "tokens": options.tokens}
+    found |= {"failed": {}, "runs": []}
     if options.check:
         found["check"] = check(model)
     for in_flight in options.in_flight:

@@ -1,14 +1,13 @@
 """docs/gpu.md from what is kept in benchmarks/results/gpu/."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 # Started as a script: the repository takes the place of this folder on the path.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks.lanes.page import page, read_runs  # noqa: E402  only importable from here on
+from benchmarks.lanes.page import page, read  # noqa: E402  only importable from here on
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,9 +20,9 @@ def main() -> int:
     parser.add_argument("document", type=Path, nargs="?", default=written, help="to write (%(default)s)")
     options = parser.parse_args()
     folder, document = options.folder, options.document
-    runs, engines = read_runs(folder), folder / "backend.json"
-    document.write_text(page(runs, json.loads(engines.read_text()) if engines.exists() else None))
-    print(f"{document.name} from {len(runs)} runs in {folder}")
+    found = read(folder)
+    document.write_text(page(found))
+    print(f"{document.name} from {len(found.runs)} runs in {folder}")
     return 0
 
 

@@ -40,6 +40,7 @@ class Figures:
         copies: answers to each of these prompts, on the average.
         reproduced: prompts with the same text in both rounds.
         samples: per answer; 0 without a gateway.
+        unanimous: votes of at least two samples in which all agreed; None where there was no such vote.
         tokens: that all lanes generated per answer; None where they do not count, or count what was cut.
         faults: requests that failed.
         cut: requests that were cut off.
@@ -55,6 +56,7 @@ class Figures:
     copies: float
     reproduced: Share | None
     samples: float
+    unanimous: float | None
     tokens: float | None
     faults: int
     cut: int
@@ -79,6 +81,7 @@ def figures(kept: Kept) -> Figures | None:
         copies=fmean(each.total() for each in texts),
         reproduced=_reproduced(whole),
         samples=fmean(answer.samples for answer in whole),
+        unanimous=_unanimous(whole),
         tokens=sum(kept.generated.values()) / len(whole) if kept.generated and not cut else None,
         faults=sum(answer.fault not in {OK, CUT} for answer in kept.answers),
         cut=cut,
@@ -90,6 +93,11 @@ def quantile(answers: Iterable[Answer], share: float) -> Quantile:
     ranked = sorted((answer.ms, answer.fault == CUT) for answer in answers if answer.fault in {OK, CUT})
     at = min(len(ranked) - 1, int(share * len(ranked)))
     return Quantile(ranked[at][0], any(is_cut for _, is_cut in ranked[: at + 1]))
+
+
+def _unanimous(whole: Sequence[Answer]) -> float | None:
+    votes = [answer for answer in whole if answer.samples > 1 and answer.agreement is not None]
+    return fmean(answer.agreement == 1 for answer in votes) if votes else None
 
 
 def _texts_of_repeated(whole: Sequence[Answer]) -> list[Counter[str]]:

@@ -1,6 +1,8 @@
 """The text of docs/gpu.md, from what runs have kept."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,29 @@ the plain server, batch size 1, batch-invariant kernels, votes over copies sent 
 
 _NOTHING = "\nNo run on a GPU is kept yet.\n"
 
+_FINDINGS = """\
+## What this says
+
+- **Where there is a batch-invariant lane, asking it alone is the cheapest way to one text.** `reference` gives the
+  same text whenever it is asked; of all the others only a pin and batch size 1 do. `strict` in front of the same lane
+  costs more and promises less: what its samples agree on is answered without asking the lane.
+- **Copies sent together agree with each other, not with tomorrow's.** Compare *unanimous* with *the same again*:
+  three copies at once hardly ever differ, and a second round answers most prompts differently all the same. Half a
+  second apart they differ as the rounds do. That is why the consistency rate is that of pairs taken `apart`.
+- **Voting does not make near-ties reproducible; a pin does.** A vote finds the mode of what comes often, and here
+  hardly a text comes twice. On a model that is sure of most of its tokens there is little to vote on; what voting
+  is for is answers at a temperature, engines without such kernels, and knowing the rate.
+- **Knowing the rate is cheap**: `measure: 0.05` costs the samples that it takes, and nothing that could be seen in
+  answers/s.
+"""
+
+_FIRST_TOKEN = """\
+## The first token
+
+`python benchmarks/first_token.py --device cuda`, the demo model on the PyTorch backend, median of {turns} turns:
+straight {straight:.1f} ms, through the gateway {one:.1f} ms with one sample, {three:.1f} ms with three.
+"""
+
 _METHOD = """\
 ## How it is measured
 
@@ -35,6 +60,8 @@ _METHOD = """\
   p50 and p99 as at least as long as they had taken: ≥ marks a quantile that such a request bounds.
 - **texts** are the different ones that the worst of the repeated prompts got. **the same again** is the share of
   prompts whose first answers in both rounds are the same text, with its 95 % interval (Wilson).
+- **unanimous** is the share of votes whose samples all agreed. `majority` stops as soon as it is decided, so two of
+  three, or three of five, are often all that it took.
 - **decorrelated**: samples start half a second apart, each with a salt of its own.
 - **The truth** about the rate that `measure` publishes is what the plain server did with the same prompts in two
   rounds.
@@ -50,17 +77,28 @@ _ENGINES = """\
 ## Engines on one model
 
 `python benchmarks/backend.py`: the same prompts, tokens per second over all that are in flight, the median turn.
-The PyTorch engine and transformers' continuous batching are called without HTTP; a server is asked over it.
+The PyTorch engine and transformers' continuous batching are called without HTTP; a server is asked over it. Both
+launch each kernel by itself, and so wait for the processor; vLLM replays CUDA graphs.
 """
 
 
-def page(runs: Sequence[Run], engines: Mapping[str, Any] | None) -> str:
-    """The whole page; `engines` is what `benchmarks/backend.py` has kept."""
-    parts = [_HEAD, *(_run(run) for run in runs)]
-    if not runs:
-        parts.append(_NOTHING.lstrip())
-    if engines is not None:
-        parts.append(f"{_ENGINES}\n{engine_table(engines)}\n\n{_engines_on(engines)}\n")
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that is kept: of lanes, of `benchmarks/backend.py` and of `benchmarks/first_token.py`, as JSON."""
+
+    runs: Sequence[Run]
+    engines: Sequence[Mapping[str, Any]] = ()
+    first_token: Mapping[str, Any] | None = None
+
+
+def page(found: Found) -> str:
+    """The whole page."""
+    parts = [_HEAD, *(_run(run) for run in found.runs)]
+    parts.append(_FINDINGS if found.runs else _NOTHING.lstrip())
+    if found.engines:
+        parts.append("\n".join([_ENGINES, *map(_engines, found.engines)]))
+    if found.first_token is not None:
+        parts.append(_first_token(found.first_token))
     return "\n".join([*parts, _METHOD])
 
 
@@ -73,7 +111,7 @@ def scenario_table(run: Run) -> str:
     """A line for each scenario that was measured."""
     head = (
         "", "answers/s", "of plain", "p50 ms", "p99 ms", "texts", "of copies", "the same again",
-        "samples", "tokens/answer", "cut", "failed",
+        "unanimous", "samples", "tokens/answer", "cut", "failed",
     )  # fmt: skip
     plain = _figures(run.scenarios.get("plain"))
     kept = [run.scenarios[scenario.name] for scenario in SCENARIOS if scenario.name in run.scenarios]
@@ -91,14 +129,19 @@ def engine_table(found: Mapping[str, Any]) -> str:
             f"{run['slowest']:,.0f} - {run['fastest']:,.0f}",
             f"{run['prompts_with_one_answer']} of {run['prompts']}",
         )
-        for run in found["runs"]
+        for run in sorted(found["runs"], key=lambda run: int(run["in_flight"]))
     ]
     return table(head, rows)
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """All runs that are kept there, by name."""
-    return [Run.load(path) for path in sorted(folder.glob("lanes*.json"))]
+def read(folder: Path) -> Found:
+    """All that is kept there, by name."""
+    first = folder / "first_token.json"
+    return Found(
+        [Run.load(path) for path in sorted(folder.glob("lanes*.json"))],
+        [json.loads(path.read_text()) for path in sorted(folder.glob("backend*.json"))],
+        json.loads(first.read_text()) if first.exists() else None,
+    )
 
 
 def _run(run: Run) -> str:
@@ -115,8 +158,21 @@ def _run(run: Run) -> str:
     return f"## {title}\n\n{asked}. {on}.\n\n{claim_table(run)}\n\n{scenario_table(run)}\n"
 
 
-def _engines_on(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {text}" for name, text in found["machine"].items()) + "."
+def _engines(found: Mapping[str, Any]) -> str:
+    machine = found["machine"]
+    told = (
+        f"{machine['model']}, {found['tokens']} tokens out, {machine['device']}, torch {machine['torch']}, "
+    )
+    told += f"transformers {machine['transformers']}. {found.get('note', '')}".rstrip()
+    if checked := found.get("check"):
+        told += f"\n`--check`: bits of a logit moved in {checked['invariant']} of 20 random compositions"
+        told += f" batch-invariant, in {checked['plain']} plain."
+    return f"{engine_table(found)}\n\n{told}\n"
+
+
+def _first_token(found: Mapping[str, Any]) -> str:
+    straight, one, three = (1e3 * found["seconds"][way] for way in ("straight", "k=1", "k=3"))
+    return _FIRST_TOKEN.format(turns=found["turns"], straight=straight, one=one, three=three)
 
 
 def _claim_row(claim: Claim, seen: Seen | None) -> Sequence[str]:
@@ -133,7 +189,7 @@ def _row(kept: Kept, plain: Figures | None) -> Sequence[str]:
     found = figures(kept)
     title = kept.title if kept.is_complete else f"{kept.title} ({kept.fault or 'unfinished'})"
     if found is None:
-        return (title, *[""] * 11)
+        return (title, *[""] * 12)
     of_plain = f"{found.per_second / plain.per_second:.2f}" if plain is not None else ""
     return (
         title,
@@ -144,6 +200,7 @@ def _row(kept: Kept, plain: Figures | None) -> Sequence[str]:
         str(found.most_texts),
         f"{found.copies:.0f}",
         _share(found.reproduced),
+        "" if found.unanimous is None else f"{found.unanimous:.2f}",
         f"{found.samples:.2f}" if found.samples else "",
         "" if found.tokens is None else f"{found.tokens:.0f}",
         str(found.cut),

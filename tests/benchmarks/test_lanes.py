@@ -12,7 +12,7 @@ import pytest
 from benchmarks.lanes.claims import CLAIMS, verdicts
 from benchmarks.lanes.figures import Quantile, figures
 from benchmarks.lanes.kept import CUT, Answer, Kept, Run
-from benchmarks.lanes.page import page, read_runs
+from benchmarks.lanes.page import Found, page, read
 from benchmarks.lanes.questions import Load, body, one_round
 from benchmarks.processes import BenchError
 from tests.doubles.upstream import HANG, open_upstream
@@ -66,6 +66,19 @@ def test_what_was_cut_bounds_a_quantile() -> None:
     assert (Quantile(400.0, is_bound=False), Quantile(700.0, is_bound=True)) == (found.p50, found.p99)
 
 
+def test_unanimous_votes_are_counted_among_votes() -> None:
+    """A vote of one sample says nothing of agreement; without any other there is no share."""
+    scenario = kept("majority", "aaaxaaax")
+    told = [(1, 1.0), (1, 1.0), (1, 1.0), (1, 1.0), (2, 1.0), (3, 0.67), (3, 1.0), (3, 0.33)]
+    scenario.answers = [
+        replace(answer, samples=samples, agreement=agreement)
+        for answer, (samples, agreement) in zip(scenario.answers, told, strict=True)
+    ]
+    assert 0.5 == getattr(figures(scenario), "unanimous", None)
+    scenario.answers = scenario.answers[:4]
+    assert getattr(figures(scenario), "unanimous", 0) is None
+
+
 APART = {"policy": "single", "spread": "apart", "rate": 0.9, "interval": [0.6, 0.98], "questions": 20}
 BEARS_OUT = {
     "plain": {"texts": "aabxacay", "generated": {"fast": 80.0}},
@@ -95,7 +108,7 @@ def test_nothing_is_claimed_without_evidence() -> None:
     unfinished.is_complete = False
     run = run_of(unfinished)
     assert [None] * len(CLAIMS) == [seen for _, seen in verdicts(run)]
-    written = page([run], None)
+    written = page(Found([run]))
     assert len(CLAIMS) == written.count("not measured")
     assert "| plain (unfinished) |" in written
 
@@ -104,10 +117,30 @@ def test_a_kept_run_is_read_again(tmp_path: Path) -> None:
     """The file holds all of a run; what it was measured on and with may not change when it goes on."""
     run = replace(run_of(kept("plain", "aaaxaaax", rates=[APART])), path=tmp_path / "lanes.json")
     run.write()
-    assert [run] == read_runs(tmp_path)
+    assert [run] == read(tmp_path).runs
     assert run == Run.open(run.path, ABOUT)
     with pytest.raises(BenchError, match="has another load"):
         Run.open(run.path, ABOUT | {"load": {}})
+
+
+def test_the_page_tells_all_that_is_kept(tmp_path: Path) -> None:
+    """Engines in the order of their load with what was checked and noted, and the first token."""
+    run = {"engine": "plain", "tokens_per_second": 9.0, "slowest": 8.0, "fastest": 9.5}
+    run |= {"prompts": 4, "prompts_with_one_answer": 3}
+    machine = {"device": "D", "torch": "1", "transformers": "2", "model": "M"}
+    engines = {"machine": machine, "tokens": 7, "note": "Cut off.", "check": {"invariant": 0, "plain": 19}}
+    engines |= {"runs": [run | {"in_flight": 64}, run | {"in_flight": 8}]}
+    (tmp_path / "backend.json").write_text(json.dumps(engines))
+    first = {"turns": 5, "seconds": {"straight": 0.01, "k=1": 0.02, "k=3": 0.03}}
+    (tmp_path / "first_token.json").write_text(json.dumps(first))
+
+    told = " ".join(page(read(tmp_path)).split())
+
+    assert "No run on a GPU is kept yet" in told
+    assert 0 < told.index("| plain | 8 | 9 | 8 - 10 | 3 of 4 |") < told.index("| plain | 64 |")
+    assert "M, 7 tokens out, D, torch 1, transformers 2. Cut off." in told
+    assert "in 0 of 20 random compositions batch-invariant, in 19 plain" in told
+    assert "median of 5 turns: straight 10.0 ms, through the gateway 20.0 ms with one sample, 30.0 ms" in told
 
 
 def test_a_round_asks_what_it_should() -> None:
