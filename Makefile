@@ -7,9 +7,9 @@ demo:  ## Set up, start the PyTorch backend and the gateway on http://127.0.0.1:
 	@scripts/setup backend
 	@exec .venv/bin/scg demo $(ARGS)
 
-test:  ## Set up and run all tests (ARGS="-k NAME" for some)
+test:  ## Set up and run all tests, two files at a time (ARGS="-k NAME" for some, ARGS="-n 0" for one at a time)
 	@scripts/setup backend,dev redis-server prometheus chromium openssl
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-chaos:  ## Break everything around the gateway while 200 clients ask (two minutes)
 	@scripts/setup backend,dev redis-server
