@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -64,7 +64,8 @@ def http_server(
             self.send_response(status)
             self.send_header("content-length", str(len(body.encode())))
             self.end_headers()
-            self.wfile.write(body.encode())
+            with suppress(BrokenPipeError):  # a client may have given up
+                self.wfile.write(body.encode())
 
         do_DELETE = do_GET  # noqa: N815  likewise
 
