@@ -48,3 +48,9 @@ class EngineError(BackendError):
     def may_pass(self) -> bool:
         """Whether the same request may succeed a moment later."""
         return self.status != 500
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in the one line that a command or a reply has room for; its class if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

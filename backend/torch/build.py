@@ -2,7 +2,7 @@
 
 import torch
 
-from backend.errors import UsageError
+from backend.errors import UsageError, first_line
 from backend.torch.attention import Piece
 from backend.torch.config import EngineConfig
 from backend.torch.invariant import InvariantRunner
@@ -26,7 +26,7 @@ def new_scheduler(model: Model, config: EngineConfig) -> Scheduler:
     try:
         runner.run([Piece(row, 0, (0,), is_prompt=True)])
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise UsageError(f"--model {model.root}: cannot be run: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"--model {model.root}: cannot be run: {first_line(error)}") from error
     pool.release(row, 1)
     return Scheduler(runner, pool, config.step_tokens(model.device.type))
 
@@ -36,5 +36,5 @@ def _pool(model: Model, config: EngineConfig, places: int) -> Pool:
     try:
         return Pool(model.need.shape, places, config.max_batch_size, model.max_len, like=like)
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UsageError(f"no memory for keys and values of {places} tokens: {reason}") from error

@@ -15,7 +15,7 @@ from typing import Self
 
 import torch
 
-from backend.errors import EngineError
+from backend.errors import EngineError, first_line
 from backend.torch.generation import Generation, Request, Update
 from backend.torch.metrics import Metrics
 from backend.torch.model import Model
@@ -202,7 +202,7 @@ async def _updates(queue: asyncio.Queue[_News], unfinished: int) -> AsyncIterato
 
 def _as_engine_error(error: RuntimeError) -> EngineError:
     """PyTorch's errors are RuntimeErrors; on a CPU, out of memory is told by its message alone."""
-    reason = str(error).splitlines()[0]
+    reason = first_line(error)
     if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in reason:
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()

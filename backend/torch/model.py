@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from backend.errors import UsageError
+from backend.errors import UsageError, first_line
 from backend.torch.attention import Layout, install
 from backend.torch.config import RANDOM, EngineConfig
 from backend.torch.invariant import check_invariance
@@ -115,7 +115,7 @@ def _moved(name: str, network: nn.Module, device: torch.device, dtype: torch.dty
     try:
         return network.to(device, dtype)
     except torch.OutOfMemoryError as error:
-        raise UsageError(f"--model {name}: does not fit: {_first_line(error)}") from error
+        raise UsageError(f"--model {name}: does not fit: {first_line(error)}") from error
 
 
 def _prepare(config: EngineConfig, network: nn.Module) -> None:
@@ -160,7 +160,7 @@ def _read_config(folder: Path) -> "PretrainedConfig":
     try:
         plan: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"--model {folder}: its config.json cannot be used: {_first_line(error)}") from error
+        raise UsageError(f"--model {folder}: its config.json cannot be used: {first_line(error)}") from error
     return plan
 
 
@@ -181,7 +181,7 @@ def _read_network(folder: Path, dtype: torch.dtype) -> nn.Module:
             ignore_mismatched_sizes=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise UsageError(f"--model {folder}: its weights cannot be read: {_first_line(error)}") from error
+        raise UsageError(f"--model {folder}: its weights cannot be read: {first_line(error)}") from error
     network: nn.Module
     network, report = loaded
     gaps = sorted(report["missing_keys"]) + sorted(name for name, *_ in report["mismatched_keys"])
@@ -248,9 +248,3 @@ def _end_tokens(network: Any) -> frozenset[int]:
     if ends is None:
         return frozenset()
     return frozenset([ends] if isinstance(ends, int) else ends)
-
-
-def _first_line(error: BaseException) -> str:
-    """Transformers explains itself over many lines; a command line has room for one."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

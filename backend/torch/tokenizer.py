@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import AutoTokenizer
 
-from backend.errors import RequestError, UsageError
+from backend.errors import RequestError, UsageError, first_line
 from backend.torch.grammar import Guide
 
 
@@ -31,8 +31,9 @@ class Tokenizer:
             backend = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except Exception as error:
             # The Rust tokenizer raises bare Exception for a broken file.
-            reason = str(error).strip().splitlines()[0]
-            raise UsageError(f"--model {folder}: its tokenizer cannot be read: {reason}") from error
+            raise UsageError(
+                f"--model {folder}: its tokenizer cannot be read: {first_line(error)}"
+            ) from error
         # The first call may reset truncation, which must not happen while another thread decodes.
         backend.encode("warm", add_special_tokens=False)
         own = backend.eos_token_id

@@ -77,6 +77,15 @@ async def test_a_failed_step_fails_its_requests_only(
     assert "a step failed" in caplog.text
 
 
+async def test_an_error_that_says_nothing(demo: Model) -> None:
+    """It fails its requests under the name of its class, and the engine goes on."""
+    async with (engine := breaking(demo, RuntimeError())):
+        with pytest.raises(EngineError, match="the engine failed: RuntimeError"):
+            await answer(engine)
+
+        assert 3 == await answer(engine)
+
+
 @pytest.mark.parametrize("error", [LookupError("a bug"), torch.AcceleratorError("a bug in a kernel")])
 async def test_what_cannot_be_mended_stops_the_engine_aloud(
     demo: Model, caplog: pytest.LogCaptureFixture, error: Exception
