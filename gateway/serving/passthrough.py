@@ -104,11 +104,7 @@ async def _forward(gateway: Gateway, request: Request, trace: Trace, passing: Pa
 
 
 async def _attempt(
-    gateway: Gateway,
-    request: Request,
-    trace: Trace,
-    passing: Passing,
-    attempts: Attempts,
+    gateway: Gateway, request: Request, trace: Trace, passing: Passing, attempts: Attempts
 ) -> Reply | None:
     """The answer of one upstream; None if another one is to be asked."""
     upstream, sequel = attempts.upstream, passing.sequel

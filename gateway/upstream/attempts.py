@@ -12,9 +12,8 @@ class Attempts:
 
     def __init__(self, turn: Turn, again: Allowance, upstream: Upstream, index: int = 0) -> None:
         self.upstream = upstream
-        self.ends = (
-            0.0  # when all of them have to be over, once the first has begun; for who counts them together
-        )
+        # When all of them have to be over, once the first has begun; for who counts them together.
+        self.ends = 0.0
         self.pause = 0.0  # seconds to wait before it is asked
         self._turn = turn
         self._again = again

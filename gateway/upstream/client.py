@@ -61,9 +61,8 @@ class Call(NamedTuple):
     headers: Headers  # `Fields` are written once, however often they are sent
     body: bytes = b""
     more: Headers = ()  # what no other call has
-    within: float = (
-        inf  # seconds until all of its answer has to be there, if that is less than the time-outs allow
-    )
+    # Seconds until all of its answer has to be there, if that is less than the time-outs allow.
+    within: float = inf
 
 
 class Sink(Protocol):
