@@ -87,8 +87,13 @@ def main() -> int:
     print(
         f"{model.num_parameters / 1e6:.1f} M parameters, {model.dtype_name}, {_device(model)}\n", flush=True
     )
-    found: dict[str, Any] = {"machine": _machine(model), "command": sys.argv[1:], "tokens": options.tokens}
-    found |= {"failed": {}, "runs": []}
+    found: dict[str, Any] = {
+        "machine": _machine(model),
+        "command": sys.argv[1:],
+        "tokens": options.tokens,
+        "failed": {},
+        "runs": [],
+    }
     if options.check:
         found["check"] = check(model)
     for in_flight in options.in_flight:
@@ -143,7 +148,7 @@ def _named(text: str) -> tuple[str, str]:
 
 
 def check(model: Model) -> dict[str, int]:
-    """Rounds of random mates, positions and slices in which a logit of a fixed text has other bits."""
+    """In how many of so many `rounds` of random mates, positions and slices a fixed text's logits have other bits."""
     pool = pool_for(model, _ROWS[model.device.type])
     found = {
         name: rounds_that_differ(runner(model, pool), pool, _ROUNDS)
@@ -152,7 +157,7 @@ def check(model: Model) -> dict[str, int]:
     for name, differing in found.items():
         print(f"{name}: logits of {differing} of {_ROUNDS} random compositions differ from the first's")
     print()
-    return found
+    return found | {"rounds": _ROUNDS}
 
 
 def engines(model: Model, config: EngineConfig, options: argparse.Namespace) -> dict[str, Maker]:

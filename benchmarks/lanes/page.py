@@ -21,7 +21,7 @@ What one answer per question costs on real lanes ([lanes.md](lanes.md)), by each
 the plain server, batch size 1, batch-invariant kernels, votes over copies sent together or apart, arbitration, pins.
 """
 
-_NOTHING = "\nNo run on a GPU is kept yet.\n"
+_NOTHING = "No run on a GPU is kept yet.\n"
 
 _FINDINGS = """\
 ## What this says
@@ -35,8 +35,8 @@ _FINDINGS = """\
 - **Voting does not make near-ties reproducible; a pin does.** A vote finds the mode of what comes often, and here
   hardly a text comes twice. On a model that is sure of most of its tokens there is little to vote on; what voting
   is for is answers at a temperature, engines without such kernels, and knowing the rate.
-- **Knowing the rate is cheap**: `measure: 0.05` costs the samples that it takes, and nothing that could be seen in
-  answers/s.
+- **Knowing the rate is cheap**: `measure: 0.05` costs the tokens of the samples that it takes, about a tenth more.
+  Many of them are taken after a round's end, so that answers/s do not show all of it.
 """
 
 _FIRST_TOKEN = """\
@@ -82,6 +82,12 @@ launch each kernel by itself, and so wait for the processor; vLLM replays CUDA g
 """
 
 
+_COLUMNS = (
+    "", "answers/s", "of plain", "p50 ms", "p99 ms", "texts", "of copies", "the same again",
+    "unanimous", "samples", "tokens/answer", "cut", "failed",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """All that is kept: of lanes, of `benchmarks/backend.py` and of `benchmarks/first_token.py`, as JSON."""
@@ -94,7 +100,7 @@ class Found:
 def page(found: Found) -> str:
     """The whole page."""
     parts = [_HEAD, *(_run(run) for run in found.runs)]
-    parts.append(_FINDINGS if found.runs else _NOTHING.lstrip())
+    parts.append(_FINDINGS if found.runs else _NOTHING)
     if found.engines:
         parts.append("\n".join([_ENGINES, *map(_engines, found.engines)]))
     if found.first_token is not None:
@@ -109,13 +115,9 @@ def claim_table(run: Run) -> str:
 
 def scenario_table(run: Run) -> str:
     """A line for each scenario that was measured."""
-    head = (
-        "", "answers/s", "of plain", "p50 ms", "p99 ms", "texts", "of copies", "the same again",
-        "unanimous", "samples", "tokens/answer", "cut", "failed",
-    )  # fmt: skip
     plain = _figures(run.scenarios.get("plain"))
     kept = [run.scenarios[scenario.name] for scenario in SCENARIOS if scenario.name in run.scenarios]
-    return table(head, (_row(each, plain) for each in kept))
+    return table(_COLUMNS, (_row(each, plain) for each in kept))
 
 
 def engine_table(found: Mapping[str, Any]) -> str:
@@ -159,15 +161,17 @@ def _run(run: Run) -> str:
 
 
 def _engines(found: Mapping[str, Any]) -> str:
-    machine = found["machine"]
-    told = (
-        f"{machine['model']}, {found['tokens']} tokens out, {machine['device']}, torch {machine['torch']}, "
-    )
-    told += f"transformers {machine['transformers']}. {found.get('note', '')}".rstrip()
-    if checked := found.get("check"):
-        told += f"\n`--check`: bits of a logit moved in {checked['invariant']} of 20 random compositions"
-        told += f" batch-invariant, in {checked['plain']} plain."
-    return f"{engine_table(found)}\n\n{told}\n"
+    on = found["machine"]
+    versions = f"torch {on['torch']}, transformers {on['transformers']}"
+    told = [f"{on['model']}, {found['tokens']} tokens out, {on['device']}, {versions}."]
+    if note := found.get("note"):
+        told.append(note)
+    if check := found.get("check"):
+        told.append(
+            f"`--check`: bits of a logit moved in {check['invariant']} of {check['rounds']} random compositions "
+            f"batch-invariant, in {check['plain']} plain."
+        )
+    return "\n".join([engine_table(found), "", *told, ""])
 
 
 def _first_token(found: Mapping[str, Any]) -> str:
@@ -189,7 +193,7 @@ def _row(kept: Kept, plain: Figures | None) -> Sequence[str]:
     found = figures(kept)
     title = kept.title if kept.is_complete else f"{kept.title} ({kept.fault or 'unfinished'})"
     if found is None:
-        return (title, *[""] * 12)
+        return (title, *[""] * (len(_COLUMNS) - 1))
     of_plain = f"{found.per_second / plain.per_second:.2f}" if plain is not None else ""
     return (
         title,

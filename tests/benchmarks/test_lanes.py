@@ -74,9 +74,13 @@ def test_unanimous_votes_are_counted_among_votes() -> None:
         replace(answer, samples=samples, agreement=agreement)
         for answer, (samples, agreement) in zip(scenario.answers, told, strict=True)
     ]
-    assert 0.5 == getattr(figures(scenario), "unanimous", None)
+    found = figures(scenario)
+    assert found is not None
+    assert 0.5 == found.unanimous
     scenario.answers = scenario.answers[:4]
-    assert getattr(figures(scenario), "unanimous", 0) is None
+    of_one_each = figures(scenario)
+    assert of_one_each is not None
+    assert of_one_each.unanimous is None
 
 
 APART = {"policy": "single", "spread": "apart", "rate": 0.9, "interval": [0.6, 0.98], "questions": 20}
@@ -128,7 +132,12 @@ def test_the_page_tells_all_that_is_kept(tmp_path: Path) -> None:
     run = {"engine": "plain", "tokens_per_second": 9.0, "slowest": 8.0, "fastest": 9.5}
     run |= {"prompts": 4, "prompts_with_one_answer": 3}
     machine = {"device": "D", "torch": "1", "transformers": "2", "model": "M"}
-    engines = {"machine": machine, "tokens": 7, "note": "Cut off.", "check": {"invariant": 0, "plain": 19}}
+    engines = {
+        "machine": machine,
+        "tokens": 7,
+        "note": "Cut off.",
+        "check": {"invariant": 0, "plain": 19, "rounds": 20},
+    }
     engines |= {"runs": [run | {"in_flight": 64}, run | {"in_flight": 8}]}
     (tmp_path / "backend.json").write_text(json.dumps(engines))
     first = {"turns": 5, "seconds": {"straight": 0.01, "k=1": 0.02, "k=3": 0.03}}
