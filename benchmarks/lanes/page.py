@@ -78,7 +78,8 @@ _ENGINES = """\
 
 `python benchmarks/backend.py`: the same prompts, tokens per second over all that are in flight, the median turn.
 The PyTorch engine and transformers' continuous batching are called without HTTP; a server is asked over it. Both
-launch each kernel by itself, and so wait for the processor; vLLM replays CUDA graphs.
+launch each kernel by itself, and so wait for the processor; vLLM replays CUDA graphs. One answer per prompt is a
+promise of batch-invariant only; elsewhere it means that all turns happened to make up the same batches.
 """
 
 
@@ -164,8 +165,6 @@ def _engines(found: Mapping[str, Any]) -> str:
     on = found["machine"]
     versions = f"torch {on['torch']}, transformers {on['transformers']}"
     told = [f"{on['model']}, {found['tokens']} tokens out, {on['device']}, {versions}."]
-    if note := found.get("note"):
-        told.append(note)
     if check := found.get("check"):
         told.append(
             f"`--check`: bits of a logit moved in {check['invariant']} of {check['rounds']} random compositions "

@@ -128,16 +128,11 @@ def test_a_kept_run_is_read_again(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_all_that_is_kept(tmp_path: Path) -> None:
-    """Engines in the order of their load with what was checked and noted, and the first token."""
+    """Engines in the order of their load with what was checked, and the first token."""
     run = {"engine": "plain", "tokens_per_second": 9.0, "slowest": 8.0, "fastest": 9.5}
     run |= {"prompts": 4, "prompts_with_one_answer": 3}
     machine = {"device": "D", "torch": "1", "transformers": "2", "model": "M"}
-    engines = {
-        "machine": machine,
-        "tokens": 7,
-        "note": "Cut off.",
-        "check": {"invariant": 0, "plain": 19, "rounds": 20},
-    }
+    engines = {"machine": machine, "tokens": 7, "check": {"invariant": 0, "plain": 19, "rounds": 20}}
     engines |= {"runs": [run | {"in_flight": 64}, run | {"in_flight": 8}]}
     (tmp_path / "backend.json").write_text(json.dumps(engines))
     first = {"turns": 5, "seconds": {"straight": 0.01, "k=1": 0.02, "k=3": 0.03}}
@@ -147,7 +142,7 @@ def test_the_page_tells_all_that_is_kept(tmp_path: Path) -> None:
 
     assert "No run on a GPU is kept yet" in told
     assert 0 < told.index("| plain | 8 | 9 | 8 - 10 | 3 of 4 |") < told.index("| plain | 64 |")
-    assert "M, 7 tokens out, D, torch 1, transformers 2. Cut off." in told
+    assert "M, 7 tokens out, D, torch 1, transformers 2." in told
     assert "in 0 of 20 random compositions batch-invariant, in 19 plain" in told
     assert "median of 5 turns: straight 10.0 ms, through the gateway 20.0 ms with one sample, 30.0 ms" in told
 
