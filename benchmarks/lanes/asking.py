@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from time import monotonic
 
@@ -55,7 +55,7 @@ class Clients:
 
     async def warm_up(self) -> None:
         """A few short answers that count nothing, to prompts that nobody else asks."""
-        load = Load(characters=self._load.characters, tokens=min(8, self._load.tokens))
+        load = replace(self._load, tokens=min(8, self._load.tokens))
         async with self._session() as session:
             asked = (self._ask(session, -prompt, 0, load) for prompt in range(1, 17))
             for answer in await asyncio.gather(*asked):

@@ -16,7 +16,7 @@ from benchmarks.lanes.claims import unfinished, verdicts
 from benchmarks.lanes.kept import Kept, Run
 from benchmarks.lanes.measuring import measure
 from benchmarks.lanes.page import claim_table, scenario_table
-from benchmarks.lanes.questions import Load
+from benchmarks.lanes.questions import QUESTIONS, Load
 from benchmarks.lanes.scenarios import FAST, INVARIANT, NAMES, SCENARIOS, SERIAL, Scenario
 from benchmarks.lanes.servers import Lane, lane
 from benchmarks.machine import describe_gpu, describe_machine
@@ -34,14 +34,16 @@ examples:
   python benchmarks/gpu.py --fast http://127.0.0.1:8001 --only plain measured pinned --within 540
   python benchmarks/gpu.py --fast 'python -m backend torch --model random --port {port}' --out /tmp/try.json \\
       --prompts 12 --copies 4 --tokens 16 --in-flight 8 --seconds 20
+  python benchmarks/gpu.py --fast 'python -m backend torch --port {port}' --questions sums --out /tmp/sums.json
 exit code: 0 all measured and every claim holds, 1 a claim does not or a scenario failed, 2 bad usage, 3 out of time
 """
 _HELP = {
+    "questions": "of words, or sums as the demo model was trained on",
     "prompts": "different ones, each asked in two rounds",
     "repeated": "of them asked over and over",
     "copies": "of each of those in a round",
-    "characters": "of a prompt",
-    "tokens": "of an answer",
+    "characters": "of a prompt of words",
+    "tokens": "of an answer, at most of one to a sum",
     "in_flight": "clients at once",
     "seconds": "for both rounds of a scenario",
     "hits": "of a round of pinned answers",
@@ -86,10 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--about", default="", metavar="TEXT", help="the model and the servers, in words")
     for size in fields(Load):
-        kind = float if size.name == "seconds" else int
+        kind, choices = type(size.default), QUESTIONS if size.name == "questions" else None
         told = f"{_HELP[size.name]} (%(default)s)"
         flag = f"--{size.name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, default=size.default, metavar="N", help=told)
+        metavar = None if choices else "N"
+        parser.add_argument(
+            flag, type=kind, choices=choices, default=size.default, metavar=metavar, help=told
+        )
     return parser
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.lanes.claims import Claim, Seen, verdicts
 from benchmarks.lanes.figures import Figures, Quantile, Share, figures
 from benchmarks.lanes.kept import Kept, Run
+from benchmarks.lanes.questions import QUESTIONS
 from benchmarks.lanes.scenarios import SCENARIOS
 from benchmarks.tables import table
 
@@ -153,10 +154,7 @@ def _run(run: Run) -> str:
     title = about["about"] or about["model"]
     engines = ", ".join(f"{name}: {owner}" for name, owner in about["engines"].items())
     machine = about["machine"]
-    asked = (
-        f"{size['prompts']} prompts of {size['characters']} characters, {size['repeated']} of them "
-        f"{size['copies']} times a round, {size['tokens']} tokens out, {size['in_flight']} clients"
-    )
+    asked = f"{QUESTIONS[size['questions']].told.format(**size)}, {size['in_flight']} clients"
     on = f"{about['gpu'] or 'no GPU'}; {machine['processor']}, {machine['cores']} cores; {engines}; {about['date']}"
     return f"## {title}\n\n{asked}. {on}.\n\n{claim_table(run)}\n\n{scenario_table(run)}\n"
 

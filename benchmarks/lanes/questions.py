@@ -2,8 +2,11 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from backend.train.problems import draw_problem
 
 _WORDS = ("river", "stone", "lantern", "engine", "paper", "winter", "signal", "harbor", "copper", "thunder")
 
@@ -13,16 +16,18 @@ class Load:
     """How much is asked.
 
     Attributes:
+        questions: what about, a name of `QUESTIONS`.
         prompts: different ones, each asked once a round, in two rounds.
         repeated: of them, those that are asked more often.
         copies: of each of those in a round.
-        characters: of a prompt; tokens, for a tokenizer of bytes.
-        tokens: of an answer.
+        characters: of a prompt of words; tokens, for a tokenizer of bytes.
+        tokens: of an answer; at most, where the model ends it.
         in_flight: clients, each of which waits for its answer before it asks again.
         seconds: for both rounds; what is under way then is cut off.
         hits: requests of a round of the scenario whose answers are pinned.
     """
 
+    questions: str = "words"
     prompts: int = 400
     repeated: int = 4
     copies: int = 28
@@ -46,21 +51,58 @@ def hits(load: Load, number: int) -> list[int]:
     return [dice.randrange(load.in_flight) for _ in range(load.hits)]
 
 
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What is asked about.
+
+    Attributes:
+        prompt: a prompt by its number, negative ones for warming up, and how long it is to be in characters.
+        told: how much is asked in a round, a format that takes a load's members.
+        members: of a request, that are theirs.
+    """
+
+    prompt: Callable[[int, int], str]
+    told: str
+    members: Mapping[str, Any]
+
+
 def body(load: Load, model: str, prompt: int, salt: str | None) -> bytes:
     """A greedy completion; `salt` keeps a server's prefix cache apart from other scenarios'."""
+    questions = QUESTIONS[load.questions]
     asked = {
         "model": model,
-        "prompt": _prompt(prompt, load.characters),
+        "prompt": questions.prompt(prompt, load.characters),
         "temperature": 0,
         "seed": 1,
         "max_tokens": load.tokens,
-        "ignore_eos": True,
+        **questions.members,
     }
     return json.dumps(asked | ({} if salt is None else {"cache_salt": salt})).encode()
 
 
-def _prompt(number: int, characters: int) -> str:
+def _words(number: int, characters: int) -> str:
     """Words by dice, the number in front: no two prompts share a beginning."""
     dice = random.Random(number)
     words = [f"{number}:", *(dice.choice(_WORDS) for _ in range(characters // 4))]
     return " ".join(words)[:characters]
+
+
+def _sum(number: int, _: int) -> str:
+    """A sum by dice, as long as it comes, in the demo model's own form."""
+    # A text as the seed: dice seeded with -1 fall as those seeded with 1.
+    problem = draw_problem(random.Random(f"sum {number}"), fewest=6)
+    return f"<|user|>What is {problem.expression}?<|assistant|>"
+
+
+QUESTIONS: Mapping[str, Questions] = {
+    "words": Questions(
+        _words,
+        "{prompts} prompts of {characters} characters, {repeated} of them {copies} times a round, {tokens} tokens out",
+        {"ignore_eos": True},
+    ),
+    "sums": Questions(
+        _sum,
+        "{prompts} sums of 6 to 9 terms, {repeated} of them {copies} times a round, at most {tokens} tokens out",
+        {},
+    ),
+}

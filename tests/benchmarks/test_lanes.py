@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,9 @@ from tests.doubles.upstream import Answer as Scripted
 ROOT = Path(__file__).parents[2]
 ABOUT: dict[str, Any] = {
     "date": "2026-01-02", "about": "a model", "model": "m", "engines": {"fast": "vllm"},
-    "load": {"prompts": 2, "repeated": 1, "copies": 3, "characters": 9, "tokens": 8, "in_flight": 4},
+    "load": {
+        "questions": "words", "prompts": 2, "repeated": 1, "copies": 3, "characters": 9, "tokens": 8, "in_flight": 4,
+    },
     "gpu": "", "machine": {"processor": "P", "cores": "2"},
 }  # fmt: skip
 
@@ -156,6 +159,21 @@ def test_a_round_asks_what_it_should() -> None:
     prompts = [json.loads(body(load, "m", number, None))["prompt"] for number in range(5)]
     assert {40} == {len(prompt) for prompt in prompts}
     assert 5 == len({prompt[:2] for prompt in prompts})
+
+
+def test_sums_are_asked_in_the_demo_model_s_form() -> None:
+    """Each prompt is another sum, those for warming up included, and the model ends its answer itself."""
+    load = Load(questions="sums", tokens=9)
+    asked = [json.loads(body(load, "m", number, "s")) for number in range(-16, 200)]
+    assert len(asked) == len({each["prompt"] for each in asked})
+    assert all(re.fullmatch(r"<\|user\|>What is [-+ \d]+\?<\|assistant\|>", each["prompt"]) for each in asked)
+    assert {"model", "prompt", "temperature", "seed", "max_tokens", "cache_salt"} == asked[0].keys()
+    assert asked[:3] == [json.loads(body(load, "m", number, "s")) for number in (-16, -15, -14)]
+    sums = run_of(kept("plain", "aaaxaaax"))
+    sums.about = ABOUT | {"load": ABOUT["load"] | {"questions": "sums"}}
+    assert "2 sums of 6 to 9 terms, 1 of them 3 times a round, at most 8 tokens out, 4 clients." in page(
+        Found([sums])
+    )
 
 
 async def measured(
