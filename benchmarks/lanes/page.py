@@ -57,10 +57,10 @@ straight {straight:.1f} ms, through the gateway {one:.1f} ms with one sample, {t
 _METHOD = """\
 ## How it is measured
 
-- `python benchmarks/gpu.py --fast LANE --serial LANE --invariant LANE` asks greedy completions of a fixed length,
-  the same in every scenario: many prompts once in each of two rounds, each round in an order of its own, a few of
-  them over and over beside the others. A lane is a running server or the command that starts it; the gateway is
-  started anew for every scenario, with `memory://` and nothing set but `vote`.
+- `python benchmarks/gpu.py --fast LANE --serial LANE --invariant LANE` asks greedy completions, of a fixed length or
+  of sums that the model ends itself, the same in every scenario: many prompts once in each of two rounds, each round
+  in an order of its own, a few of them over and over beside the others. A lane is a running server or the command that
+  starts it; the gateway is started anew for every scenario, with `memory://` and nothing set but `vote`.
 - **Nothing is taken from the cache** (`cache-control: no-store`) but in *pinned*, so every answer is voted on anew;
   each scenario has a `cache_salt` of its own on vLLM, so that none finds the prefixes of another.
 - **answers/s** is over both rounds, with as many clients for every scenario, however many samples each takes.
