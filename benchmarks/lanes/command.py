@@ -88,12 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--about", default="", metavar="TEXT", help="the model and the servers, in words")
     for size in fields(Load):
-        kind, choices = type(size.default), QUESTIONS if size.name == "questions" else None
-        told = f"{_HELP[size.name]} (%(default)s)"
-        flag = f"--{size.name.replace('_', '-')}"
-        metavar = None if choices else "N"
+        choices = QUESTIONS if size.name == "questions" else None
         parser.add_argument(
-            flag, type=kind, choices=choices, default=size.default, metavar=metavar, help=told
+            f"--{size.name.replace('_', '-')}",
+            type=type(size.default),
+            choices=choices,
+            default=size.default,
+            metavar=None if choices else "N",
+            help=f"{_HELP[size.name]} (%(default)s)",
         )
     return parser
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.lanes.claims import Claim, Seen, verdicts
 from benchmarks.lanes.figures import Figures, Quantile, Share, figures
 from benchmarks.lanes.kept import Kept, Run
-from benchmarks.lanes.questions import QUESTIONS
+from benchmarks.lanes.questions import in_words
 from benchmarks.lanes.scenarios import SCENARIOS
 from benchmarks.tables import table
 
@@ -156,13 +156,11 @@ def read(folder: Path) -> Found:
 
 def _run(run: Run) -> str:
     about = run.about
-    size = about["load"]
     title = about["about"] or about["model"]
     engines = ", ".join(f"{name}: {owner}" for name, owner in about["engines"].items())
     machine = about["machine"]
-    asked = f"{QUESTIONS[size['questions']].told.format(**size)}, {size['in_flight']} clients"
     on = f"{about['gpu'] or 'no GPU'}; {machine['processor']}, {machine['cores']} cores; {engines}; {about['date']}"
-    return f"## {title}\n\n{asked}. {on}.\n\n{claim_table(run)}\n\n{scenario_table(run)}\n"
+    return f"## {title}\n\n{in_words(about['load'])}. {on}.\n\n{claim_table(run)}\n\n{scenario_table(run)}\n"
 
 
 def _engines(found: Mapping[str, Any]) -> str:

@@ -57,27 +57,40 @@ class Questions:
 
     Attributes:
         prompt: a prompt by its number, negative ones for warming up, and how long it is to be in characters.
-        told: how much is asked in a round, a format that takes a load's members.
-        members: of a request, that are theirs.
+        named: what prompts are called, a format that takes a load's members.
+        is_ended_by_model: answers may be shorter than a load says.
     """
 
     prompt: Callable[[int, int], str]
-    told: str
-    members: Mapping[str, Any]
+    named: str
+    is_ended_by_model: bool
+
+
+def in_words(size: Mapping[str, Any]) -> str:
+    """In words how much a load, as it is kept, asks for."""
+    questions = QUESTIONS[size["questions"]]
+    at_most = "at most " if questions.is_ended_by_model else ""
+    return (
+        f"{size['prompts']} {questions.named.format(**size)}, {size['repeated']} of them {size['copies']} times a "
+        f"round, {at_most}{size['tokens']} tokens out, {size['in_flight']} clients"
+    )
 
 
 def body(load: Load, model: str, prompt: int, salt: str | None) -> bytes:
     """A greedy completion; `salt` keeps a server's prefix cache apart from other scenarios'."""
     questions = QUESTIONS[load.questions]
-    asked = {
+    asked: dict[str, Any] = {
         "model": model,
         "prompt": questions.prompt(prompt, load.characters),
         "temperature": 0,
         "seed": 1,
         "max_tokens": load.tokens,
-        **questions.members,
     }
-    return json.dumps(asked | ({} if salt is None else {"cache_salt": salt})).encode()
+    if not questions.is_ended_by_model:
+        asked["ignore_eos"] = True
+    if salt is not None:
+        asked["cache_salt"] = salt
+    return json.dumps(asked).encode()
 
 
 def _words(number: int, characters: int) -> str:
@@ -95,14 +108,6 @@ def _sum(number: int, _: int) -> str:
 
 
 QUESTIONS: Mapping[str, Questions] = {
-    "words": Questions(
-        _words,
-        "{prompts} prompts of {characters} characters, {repeated} of them {copies} times a round, {tokens} tokens out",
-        {"ignore_eos": True},
-    ),
-    "sums": Questions(
-        _sum,
-        "{prompts} sums of 6 to 9 terms, {repeated} of them {copies} times a round, at most {tokens} tokens out",
-        {},
-    ),
+    "words": Questions(_words, "prompts of {characters} characters", is_ended_by_model=False),
+    "sums": Questions(_sum, "sums of 6 to 9 terms", is_ended_by_model=True),
 }
